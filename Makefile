@@ -189,9 +189,9 @@ $(B)/tests/bench/load/load $(B)/tests/bench/kernels:
 # libpregon: the objects of consumer/lib and the parts of shared/ that they use, as one object that
 # exports only pregon_…, so that no other name conflicts with a name in a user's program.
 PREGON_OBJ := $(call OBJ,$(call LIB_SRC,consumer/lib) \
-  $(wildcard shared/sync/*.c) \
-  $(addprefix shared/base/,buf.c clock.c log.c mem.c random.c utf8.c) \
-  $(addprefix shared/wire/,bus.c lock_name.c pack.c quote.c replay.c wire.c))
+  $(wildcard shared/sync/*.c shared/feed/*.c) \
+  $(addprefix shared/base/,buf.c clock.c err.c json_value.c log.c mem.c random.c utf8.c) \
+  $(addprefix shared/wire/,bus.c lock_name.c pack.c quote.c quote_json.c replay.c wire.c))
 
 $(B)/libpregon.o: $(PREGON_OBJ)
 	@echo "  LD   $@"
@@ -363,7 +363,7 @@ compile_commands.json: Makefile $(ALL_SRC)
 
 # Documents lie as they do here, so that their links lead somewhere.
 DOCUMENTS := README.md README.es.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md LICENSE .env.example docker-compose.yml \
-             consumer/lib/pregon.h feeder/data/README.md \
+             consumer/lib/pregon.h consumer/lib/pregon_publish.h feeder/data/README.md \
              $(wildcard docs/*.md docs/*.svg docs/protocol/*.md docs/adr/*.md consumer/examples/*.* consumer/js/*.* \
                monitoring/*)
 DOC       := $(DESTDIR)$(PREFIX)/share/doc/pregon
@@ -372,7 +372,7 @@ install: all ## install under $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/pregon/data \
 	  $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	install -m 755 $(BINARIES) $(DESTDIR)$(PREFIX)/bin
-	install -m 644 consumer/lib/pregon.h $(DESTDIR)$(PREFIX)/include
+	install -m 644 consumer/lib/pregon.h consumer/lib/pregon_publish.h $(DESTDIR)$(PREFIX)/include
 	install -m 644 $(B)/libpregon.a $(B)/$(SONAME) $(DESTDIR)$(PREFIX)/lib
 	ln -sf $(SONAME) $(DESTDIR)$(PREFIX)/lib/libpregon.so
 	sed -e 's|@PREFIX@|$(PREFIX)|' \

@@ -14,8 +14,7 @@
 #include <unistd.h>
 
 #include "feeder/feeder_config.h"
-#include "feeder/outbox.h"
-#include "feeder/broker_link.h"
+#include "feeder/loop_link.h"
 #include "feeder/pace.h"
 #include "feeder/source.h"
 #include "shared/wire/bus.h"
@@ -23,6 +22,8 @@
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/version.h"
+#include "shared/feed/broker_link.h"
+#include "shared/feed/outbox.h"
 
 #define BURST 256       /* quotes of one source per turn */
 #define SEND_BURST 2048 /* lines to the broker per turn */
@@ -44,6 +45,7 @@ struct feeder {
     void *context;
     struct outbox *outbox;
     struct broker_link *broker;
+    struct loop_link loop_link;
     struct link *link; /* state of `broker` */
     struct slot slots[SOURCES_MAX];
     size_t count, first; /* first: the source that produce() reads first in this turn */
@@ -272,6 +274,8 @@ static int64_t idle_for(const struct feeder *f)
 /* Returns false at the end of the program. */
 static bool turn(struct feeder *f)
 {
+    struct broker_link_time now;
+
     loop_turn(f->loop, idle_for(f));
     f->has_more = false;
     if (loop_stops(f->loop) > 1) {
@@ -283,7 +287,8 @@ static bool turn(struct feeder *f)
         begin_stop(f);
     if (loop_take_reload(f->loop))
         log_info("SIGHUP: a feeder reads its settings at start only");
-    if (!broker_link_turn(f->broker)) {
+    now = loop_link_time(&f->loop_link);
+    if (!broker_link_turn(f->broker, &now)) {
         f->has_failed = true;
         return false;
     }
@@ -395,10 +400,13 @@ static bool open_bus(struct feeder *f)
                                      .control = f->config.broker_control,
                                      .allow_crossed = strcmp(f->config.crossed, "allow") == 0,
                                      .window = (uint64_t)f->config.ring};
+    struct broker_link_out out;
 
+    f->loop_link.loop = f->loop;
+    out = loop_link_out(&f->loop_link);
     f->context = bus_context();
     f->outbox = outbox_new((size_t)f->config.ring, OUTBOX_BYTES_MAX);
-    f->broker = broker_link_open(f->context, f->loop, &settings, f->outbox);
+    f->broker = broker_link_open(f->context, &settings, f->outbox, &out);
     if (!f->broker)
         return false;
     f->link = broker_link_state(f->broker);
@@ -424,7 +432,7 @@ static void watch_inputs(struct feeder *f)
 
 static void close_all(struct feeder *f)
 {
-    broker_link_close(f->broker);
+    broker_link_close(f->broker, 0);
     outbox_free(f->outbox);
     if (f->context)
         zmq_ctx_term(f->context);

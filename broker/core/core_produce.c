@@ -281,15 +281,6 @@ static bool take_feed(struct core *d, struct control_request *q, const struct pr
     return *out != NULL;
 }
 
-/* The field that a rule across fields, or of the broker alone, is about. */
-static struct span field_of(enum quote_refusal why)
-{
-    return why == QUOTE_FUTURE                                 ? SPAN("timestamp")
-           : why == QUOTE_CROSSED                              ? SPAN("bid")
-           : why == QUOTE_BAD_SYMBOL || why == QUOTE_BOOK_FULL ? SPAN("symbol")
-                                                               : SPAN("");
-}
-
 /* Enter the quote as the next line.  Not QUOTE_ACCEPTED: it is refused; so are all without feed. */
 static enum quote_refusal enter_row(struct core *d, struct feed *f, const struct production *p,
                                     struct row *row)
@@ -307,7 +298,7 @@ static enum quote_refusal enter_row(struct core *d, struct feed *f, const struct
         row->why = QUOTE_BOOK_FULL;
     if (!f || row->why) {
         if (!row->field.len)
-            row->field = field_of(row->why);
+            row->field = span_of(quote_refusal_field(row->why));
         core_quote_refuse(d, f, p->name.feed, row->symbol, row->why);
         return row->why;
     }

@@ -108,6 +108,7 @@ static void free_all(struct pregon *p)
     struct request *r, *next;
     int error = errno;
 
+    pregon_feeds_free(p, true);
     pregon_locks_free(p);
     HASH_ITER(hh, p->requests, r, next)
     pregon_request_end(p, r);
@@ -141,8 +142,7 @@ enum pregon_error pregon_open(const struct pregon_options *options, struct prego
     if (!p->context || p->fd < 0 || p->wake < 0)
         goto fail;
     if (!pregon_link_open(p)) {
-        if (errno == EINVAL || errno == EPROTONOSUPPORT || errno == ENODEV)
-            e = PREGON_ERROR_INVALID;
+        e = pregon_link_error(errno);
         goto fail;
     }
     /* the caller owns these two texts */
@@ -259,7 +259,7 @@ static int64_t earliest(int64_t a, int64_t b)
 int pregon_turn(struct pregon *p)
 {
     uint64_t wakes;
-    int64_t due;
+    int64_t due, feeds_wait = 0;
     bool is_drained;
 
     (void)!read(p->wake, &wakes, sizeof wakes);
@@ -268,6 +268,8 @@ int pregon_turn(struct pregon *p)
     /* first: the callbacks that follow may rely on a lock being held */
     pregon_locks_check(p);
     take_answers(p);
+    if (!receiver_is_paused(p->receiver))
+        feeds_wait = pregon_feeds_turn(p);
     if (!receiver_is_paused(p->receiver))
         subscription_flush(p->subscription); /* records left over by pregon_stop */
     is_drained = take_records(p);
@@ -286,7 +288,9 @@ int pregon_turn(struct pregon *p)
         return 0;
     due = earliest(receiver_deadline(p->receiver), pregon_locks_deadline(p));
     due = earliest(due - clock_boot_ms(), TURN_MAX_MS);
-    return due < 0 ? 0 : (int)due;
+    due = earliest(due < 0 ? 0 : due, feeds_wait);
+    pregon_feeds_wait(p, due);
+    return (int)due;
 }
 
 void pregon_run(struct pregon *p, int timeout_ms)

@@ -1,5 +1,6 @@
 /*
- * libpregon: follow quotes and hold locks from your own C or C++ program.
+ * libpregon: follow quotes and hold locks from your own C or C++ program. To publish quotes,
+ * include pregon_publish.h.
  *
  *     struct pregon_options o = PREGON_OPTIONS;
  *     struct pregon *p;
@@ -27,9 +28,9 @@
  * touch the parent's connections. No function waits, except pregon_run (for timeout_ms) and
  * pregon_close (at most 0.2 s, to send what is queued).
  *
- * Callbacks may subscribe, unsubscribe, open and close locks, put and get values and call
- * pregon_stop. They must not call pregon_turn, pregon_run or pregon_close, nor leave by longjmp or
- * an exception.
+ * Callbacks may subscribe, unsubscribe, publish, open and close feeds and locks, put and get values
+ * and call pregon_stop. They must not call pregon_turn, pregon_run or pregon_close, nor leave by
+ * longjmp or an exception.
  *
  * Ownership. The arguments of a callback are valid until the callback returns. The library copies
  * the arguments of a function. Functions that end an object take a pointer to the pointer and set
@@ -44,7 +45,7 @@
  * prints nothing; on_link and on_note report events.
  *
  * Folder consumer/lib: the library.  Programs under consumer/ and programs of users call it,
- * through this header only.
+ * through this header and pregon_publish.h only.
  */
 #ifndef PREGON_H
 #define PREGON_H
@@ -77,10 +78,10 @@ enum pregon_error {
     /* the broker's disk refused; the change may still take effect */
     PREGON_ERROR_NOT_STORED,
     PREGON_ERROR_NOT_FOUND, /* no such lock, or no such pattern */
-    PREGON_ERROR_FULL,      /* a limit of the broker was reached: try again later */
+    PREGON_ERROR_FULL,      /* a limit of the broker or of a feed was reached: try again later */
     /* the broker refused for another reason: see the message */
     PREGON_ERROR_REFUSED,
-    PREGON_ERROR_CLOSED, /* the connection was closed before the answer came */
+    PREGON_ERROR_CLOSED, /* the connection (or the feed) is closed, or was before the answer came */
 };
 
 /* "stale", "not_stored", … a constant, never NULL. */
@@ -301,8 +302,8 @@ PREGON_API void pregon_run(struct pregon *p, int timeout_ms);
 PREGON_API void pregon_stop(struct pregon *p);
 
 /*
- * Releases all locks, drops all subscriptions and ends the connection. Pending values get
- * PREGON_ERROR_CLOSED; no other callback is called.
+ * Releases all locks, closes all feeds, drops all subscriptions and ends the connection. Pending
+ * values get PREGON_ERROR_CLOSED; no other callback is called.
  */
 PREGON_API void pregon_close(struct pregon **p);
 

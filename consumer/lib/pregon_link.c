@@ -26,11 +26,18 @@
  */
 #define LATE_MS 2000
 
-static char *address(const char *given, const char *variable, const char *usual)
+char *pregon_link_address(const char *given, const char *variable, const char *usual)
 {
     const char *set = getenv(variable);
 
     return strdup(given ? given : set && *set ? set : usual);
+}
+
+enum pregon_error pregon_link_error(int error)
+{
+    bool is_address = error == EINVAL || error == EPROTONOSUPPORT || error == ENODEV;
+
+    return is_address ? PREGON_ERROR_INVALID : PREGON_ERROR_SYSTEM;
 }
 
 bool pregon_link_watch(struct pregon *p, int fd)
@@ -65,8 +72,9 @@ static void *open_control(struct pregon *p)
 
 bool pregon_link_open(struct pregon *p)
 {
-    p->publish = address(p->options.publish, "BROKER_PUBLISH", "tcp://127.0.0.1:5556");
-    p->requests_to = address(p->options.control, "BROKER_CONTROL", "tcp://127.0.0.1:5557");
+    p->publish = pregon_link_address(p->options.publish, "BROKER_PUBLISH", "tcp://127.0.0.1:5556");
+    p->requests_to =
+        pregon_link_address(p->options.control, "BROKER_CONTROL", "tcp://127.0.0.1:5557");
     if (!p->publish || !p->requests_to)
         return false;
     p->records = open_records(p);

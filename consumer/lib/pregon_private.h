@@ -6,8 +6,9 @@
 
 #include "consumer/lib/subscription.h"
 #include "shared/sync/lock_client.h"
-#include "consumer/lib/pregon.h"
+#include "consumer/lib/pregon_publish.h"
 #include "shared/base/err.h"
+#include "shared/feed/broker_link.h"
 
 enum request_kind {
     REQUEST_HELLO,
@@ -65,6 +66,9 @@ struct pregon {
     /* hello was sent since the link came up; after a loss it may be another broker */
     bool is_greeted;
     struct pregon_lock *locks;
+    struct pregon_feed *feeds;
+    struct broker_link_time feed_time; /* of this turn, for feeds */
+    int64_t feed_due, feed_pauses;     /* when the next turn is due, monotonic; see read_time */
     char host[65];
     struct buf json; /* the last result of pregon_quote_json */
 };
@@ -92,6 +96,10 @@ void pregon_request_end(struct pregon *p, struct request *r);
  */
 bool pregon_link_open(struct pregon *p);
 void pregon_link_close(struct pregon *p);
+/* A copy of `given`, else of the environment's variable, else of `usual`; NULL: no memory. */
+char *pregon_link_address(const char *given, const char *variable, const char *usual);
+/* PREGON_ERROR_INVALID if errno says that an address is not valid, else PREGON_ERROR_SYSTEM. */
+enum pregon_error pregon_link_error(int error);
 /* Makes p->fd readable when this descriptor is. */
 bool pregon_link_watch(struct pregon *p, int fd);
 /* Pings, and replaces a socket on which nothing has come for BUS_SILENCE_MS. */
@@ -100,6 +108,14 @@ void pregon_link_tick(struct pregon *p, bool is_drained);
 /* pregon_follow.c */
 void pregon_follow(struct pregon *p); /* makes p->subscription */
 void pregon_note(struct pregon *p, const char *text);
+
+/* pregon_feed.c */
+/* Returns how many ms may pass until the next turn. */
+int64_t pregon_feeds_turn(struct pregon *p);
+/* The next turn is due in `wait` ms at the latest. */
+void pregon_feeds_wait(struct pregon *p, int64_t wait);
+/* Frees the feeds that are closed, or all; it sends the goodbye of each. */
+void pregon_feeds_free(struct pregon *p, bool is_all);
 
 /* pregon_lock.c */
 void pregon_locks_check(struct pregon *p);

@@ -17,7 +17,7 @@ static const struct {
     [PREGON_ERROR_TOO_LARGE] = {"too_large", "A value is at most 65536 bytes."},
     [PREGON_ERROR_NOT_STORED] = {"not_stored", "The broker's disk refused."},
     [PREGON_ERROR_NOT_FOUND] = {"not_found", "There is no such thing."},
-    [PREGON_ERROR_FULL] = {"full", "A limit of the broker's was reached."},
+    [PREGON_ERROR_FULL] = {"full", "A limit was reached: try again later."},
     [PREGON_ERROR_REFUSED] = {"refused", "The broker refused the request."},
     [PREGON_ERROR_CLOSED] = {"closed", "The connection was closed before the answer."},
 };

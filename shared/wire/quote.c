@@ -53,6 +53,14 @@ const char *quote_refusal_text(enum quote_refusal r)
     return refusals[r].text;
 }
 
+const char *quote_refusal_field(enum quote_refusal r)
+{
+    return r == QUOTE_FUTURE                               ? "timestamp"
+           : r == QUOTE_CROSSED                            ? "bid"
+           : r == QUOTE_BAD_SYMBOL || r == QUOTE_BOOK_FULL ? "symbol"
+                                                           : "";
+}
+
 bool quote_refusal_find(struct span name, enum quote_refusal *out)
 {
     for (int i = 0; i < QUOTE_REFUSAL_COUNT; i++)

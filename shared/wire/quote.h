@@ -78,6 +78,8 @@ enum quote_refusal {
 
 const char *quote_refusal_name(enum quote_refusal r); /* "bad_symbol" */
 const char *quote_refusal_text(enum quote_refusal r);
+/* The field that a rule across fields, or of the broker alone, is about; "": none. */
+const char *quote_refusal_field(enum quote_refusal r);
 bool quote_refusal_find(struct span name, enum quote_refusal *out); /* false: no such name */
 
 struct quote_rules {

@@ -5,7 +5,7 @@
  * "!stop"}: the feeder ends; {"op":"!reopened"}: new sockets.  See messages.h.
  */
 #include "tests/fuzz/messages.h"
-#include "tests/unit/feeder/link_fixture.h"
+#include "tests/unit/shared/feed/link_fixture.h"
 
 #define MESSAGES_MAX 300
 #define RING 16

@@ -42,8 +42,9 @@ def test_it_is_short_and_links_to_every_example_which_a_test_runs(readme):
     assert len(text_of(readme).splitlines()) < 250
     folder = os.path.join("consumer", "examples")
     here = os.path.join(pregon.ROOT, "tests", "system")
-    tests = text_of(os.path.join(here, "test_examples.py")) + text_of(
-        os.path.join(here, "test_example_clients.py")
+    tests = "".join(
+        text_of(os.path.join(here, f"test_{name}.py"))
+        for name in ("examples", "example_clients", "lib_publish")
     )
     for name in set(os.listdir(os.path.join(pregon.ROOT, folder))) - {"README.md"}:
         assert f"({folder}/{name})" in text_of(readme), name

@@ -17,7 +17,7 @@
 #include "consumer/telegram/bot.h"
 #include "consumer/telegram/lastprice.h"
 #include "consumer/telegram/pacer.h"
-#include "feeder/outbox.h"
+#include "shared/feed/outbox.h"
 #include "feeder/source.h"
 #include "gateway/fanout/hub.h"
 #include "gateway/fanout/window.h"

@@ -1,4 +1,4 @@
-#include "feeder/broker_link.h"
+#include "shared/feed/broker_link.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -28,11 +28,12 @@ struct sockets {
 
 struct broker_link {
     struct link_settings set;
+    struct broker_link_out out;
     void *context;
-    struct loop *loop;
     struct link *link;
     struct sockets sockets;
-    struct loop_watch watches[2];
+    int watched; /* how many of the sockets the caller watches: ingest, then control */
+    int64_t awake;
     char owner[2 * OWNER_BYTES + 1], host[65];
     bool has_more; /* the broker sent more than one turn takes */
 };
@@ -58,16 +59,35 @@ static void close_sockets(struct sockets *s)
     *s = (struct sockets){0};
 }
 
-/* Opens both, or logs the reason and opens neither. */
+/* Returns NULL, with a note and errno, if the endpoint is not valid. */
+static void *connect_to(const struct broker_link *b, int type, const char *endpoint, int high_water,
+                        size_t frame_max)
+{
+    void *s = bus_try_connect(b->context, type, endpoint, high_water, frame_max);
+    char text[LINK_TEXT_MAX];
+    int error = errno;
+
+    if (s)
+        return s;
+    snprintf(text, sizeof text,
+             "cannot connect to %s: %s; correct the BROKER_… setting that names it", endpoint,
+             zmq_strerror(error));
+    b->out.note(b->out.ctx, LOG_ERROR, text);
+    errno = error;
+    return NULL;
+}
+
+/* Opens both, or notes the reason and opens neither. */
 static bool open_sockets(const struct broker_link *b, struct sockets *out)
 {
-    struct sockets s;
-    int one = 1;
+    struct sockets s = {0};
+    int one = 1, error;
 
-    s.control = bus_connect(b->context, ZMQ_DEALER, b->set.control, CONTROL_HIGH_WATER,
-                            WIRE_FEED_ANSWER_FRAME_MAX);
-    s.ingest = bus_connect(b->context, ZMQ_PUB, b->set.ingest, INGEST_HIGH_WATER,
-                           WIRE_SUBSCRIPTION_FRAME_MAX);
+    s.control =
+        connect_to(b, ZMQ_DEALER, b->set.control, CONTROL_HIGH_WATER, WIRE_FEED_ANSWER_FRAME_MAX);
+    if (s.control)
+        s.ingest =
+            connect_to(b, ZMQ_PUB, b->set.ingest, INGEST_HIGH_WATER, WIRE_SUBSCRIPTION_FRAME_MAX);
     /*
      * With this option a full pipe returns EAGAIN instead of dropping; PUB supports it too, see
      * zmq_setsockopt.
@@ -76,27 +96,37 @@ static bool open_sockets(const struct broker_link *b, struct sockets *out)
         *out = s;
         return true;
     }
+    error = errno;
     close_sockets(&s);
+    errno = error;
     return false;
 }
 
-static void on_ready(struct loop_watch *w, uint32_t events)
+static int fd_at(const struct broker_link *b, int index)
 {
-    (void)w; /* every turn reads both sockets anyway */
-    (void)events;
+    return bus_fd(index ? b->sockets.control : b->sockets.ingest);
 }
 
-/* Returns false if the loop takes no more descriptors; logged. */
+static void unwatch(struct broker_link *b)
+{
+    while (b->watched)
+        b->out.unwatch(b->out.ctx, fd_at(b, --b->watched));
+}
+
+/* Returns false, with a note and errno, if the caller watches no more descriptors. */
 static bool watch(struct broker_link *b)
 {
-    int fds[2] = {bus_fd(b->sockets.ingest), bus_fd(b->sockets.control)};
+    char text[LINK_TEXT_MAX];
+    int error;
 
-    for (int i = 0; i < 2; i++) {
-        b->watches[i] = (struct loop_watch){.fd = fds[i], .on_ready = on_ready};
-        if (loop_watch(b->loop, &b->watches[i], EPOLLIN)) {
-            log_error("epoll: %s", strerror(errno));
-            return false;
-        }
+    for (; b->watched < 2; b->watched++) {
+        if (b->out.watch(b->out.ctx, fd_at(b, b->watched)))
+            continue;
+        error = errno;
+        snprintf(text, sizeof text, "epoll: %s", strerror(error));
+        b->out.note(b->out.ctx, LOG_ERROR, text);
+        errno = error;
+        return false;
     }
     return true;
 }
@@ -109,9 +139,8 @@ static bool replace_sockets(struct broker_link *b)
         link_reopened(b->link, false);
         return true;
     }
-    log_debug("nothing proves that the broker hears us: new sockets");
-    for (int i = 0; i < 2; i++)
-        loop_unwatch(b->loop, &b->watches[i]);
+    b->out.note(b->out.ctx, LOG_DEBUG, "nothing proves that the broker hears us: new sockets");
+    unwatch(b);
     close_sockets(&b->sockets);
     b->sockets = fresh;
     link_reopened(b->link, true);
@@ -134,16 +163,31 @@ static bool send_ingest(void *ctx, const struct span frames[2])
     return bus_send(b->sockets.ingest, frames, 2) == OK;
 }
 
+static void note(void *ctx, enum log_level level, const char *text)
+{
+    struct broker_link *b = ctx;
+
+    b->out.note(b->out.ctx, level, text);
+}
+
+static void refused(void *ctx, uint64_t line, struct span reason)
+{
+    struct broker_link *b = ctx;
+
+    b->out.refused(b->out.ctx, line, reason);
+}
+
 /* --- life --------------------------------------------------------------------------- */
 
-struct broker_link *broker_link_open(void *context, struct loop *loop,
-                                     const struct link_settings *settings, struct outbox *outbox)
+struct broker_link *broker_link_open(void *context, const struct link_settings *settings,
+                                     struct outbox *outbox, const struct broker_link_out *out)
 {
     struct broker_link *b = mem_zalloc(sizeof *b);
-    struct link_out out = {b, send_control, send_ingest};
+    struct link_out link_out = {b, send_control, send_ingest, note, out->refused ? refused : NULL};
+    int error;
 
     b->context = context;
-    b->loop = loop;
+    b->out = *out;
     b->set = *settings;
     make_owner(b->owner);
     if (gethostname(b->host, sizeof b->host - 1))
@@ -151,17 +195,22 @@ struct broker_link *broker_link_open(void *context, struct loop *loop,
     b->set.owner = b->owner;
     b->set.host = b->host;
     b->set.pid = (uint64_t)getpid();
-    b->link = link_new(&b->set, outbox, &out);
+    b->link = link_new(&b->set, outbox, &link_out);
     if (open_sockets(b, &b->sockets) && watch(b))
         return b;
-    broker_link_close(b);
+    error = errno;
+    broker_link_close(b, 0);
+    errno = error;
     return NULL;
 }
 
-void broker_link_close(struct broker_link *b)
+void broker_link_close(struct broker_link *b, int linger_ms)
 {
     if (!b)
         return;
+    unwatch(b);
+    bus_set_linger(b->sockets.ingest, linger_ms);
+    bus_set_linger(b->sockets.control, linger_ms);
     link_free(b->link);
     close_sockets(&b->sockets);
     free(b);
@@ -190,9 +239,10 @@ static void drain_control(struct broker_link *b)
     b->has_more = true;
 }
 
-bool broker_link_turn(struct broker_link *b)
+bool broker_link_turn(struct broker_link *b, const struct broker_link_time *now)
 {
-    link_begin_turn(b->link, loop_awake(b->loop), loop_now(b->loop), loop_wall_us(b->loop));
+    b->awake = now->awake;
+    link_begin_turn(b->link, now->awake, now->mono, now->wall_us);
     drain_control(b);
     /* a PUB socket receives nothing, but this call clears its descriptor */
     (void)bus_is_readable(b->sockets.ingest);
@@ -202,5 +252,5 @@ bool broker_link_turn(struct broker_link *b)
 
 int64_t broker_link_deadline(const struct broker_link *b)
 {
-    return b->has_more ? loop_awake(b->loop) : link_deadline(b->link);
+    return b->has_more ? b->awake : link_deadline(b->link);
 }

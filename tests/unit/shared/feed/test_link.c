@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "tests/unit/feeder/link_fixture.h"
+#include "tests/unit/shared/feed/link_fixture.h"
 
 /* --- the name ---------------------------------------------------------------------- */
 
@@ -56,6 +56,8 @@ static void a_name_that_another_holds_is_requested_again_when_the_broker_says(vo
     after(&t, 0, NULL);
     sent(&t);
     after(&t, 1, "{'re':'hello','id':1,'error':'held','message':'m','retry_ms':300}");
+    assert_string_equal(t.note, "feed tape is not ours, standing by: held: m");
+    assert_string_equal(link_why(t.link), t.note);
     assert_int_equal(link_state(t.link), LINK_STANDBY);
     after(&t, 299, NULL);
     assert_string_equal(sent(&t), "");

@@ -1,5 +1,5 @@
 /*
- * link_fixture: the conversation of a feeder with its broker, without sockets: the test is the
+ * link_fixture: the conversation of a feed with its broker, without sockets: the test is the
  * broker.
  *
  * sent() returns everything that the link has sent since the last call, as one line of text:
@@ -7,15 +7,15 @@
  * "EPOCH:LINE" for a line.
  * Include it after <cmocka.h>.
  */
-#ifndef TESTS_UNIT_FEEDER_LINK_FIXTURE_H
-#define TESTS_UNIT_FEEDER_LINK_FIXTURE_H
+#ifndef TESTS_UNIT_SHARED_FEED_LINK_FIXTURE_H
+#define TESTS_UNIT_SHARED_FEED_LINK_FIXTURE_H
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "feeder/link.h"
+#include "shared/feed/link.h"
 #include "shared/wire/wire.h"
 #include "tests/unit/packed.h"
 
@@ -25,7 +25,8 @@ struct talk {
     struct buf sent, bytes;
     int64_t now, mono;
     bool is_full;
-    int room; /* lines that the ingest socket still takes */
+    int room;                 /* lines that the ingest socket still takes */
+    char note[LINK_TEXT_MAX]; /* the last warning */
 };
 
 static inline void put_field(struct buf *out, struct span m, const char *key)
@@ -71,6 +72,14 @@ static inline bool on_ingest(void *ctx, const struct span frames[2])
     else
         buf_printf(&t->sent, "%" PRIu64 ":%" PRIu64, r.epoch, r.seq);
     return true;
+}
+
+static inline void on_note(void *ctx, enum log_level level, const char *text)
+{
+    struct talk *t = ctx;
+
+    if (level >= LOG_WARNING)
+        snprintf(t->note, sizeof t->note, "%s", text);
 }
 
 static inline const char *sent(struct talk *t)
@@ -119,7 +128,7 @@ static inline void open_talk(struct talk *t, size_t ring)
                                      .host = "here",
                                      .pid = 7,
                                      .window = ring};
-    struct link_out out = {t, on_control, on_ingest};
+    struct link_out out = {t, on_control, on_ingest, on_note, NULL};
 
     *t = (struct talk){
         .outbox = outbox_new(ring, OUTBOX_BYTES_MAX), .now = 1000, .mono = 1000, .room = 1000000};

@@ -1,9 +1,9 @@
 /* link_private: shared by link.c and link_take.c; no other file includes it. */
-#ifndef FEEDER_LINK_PRIVATE_H
-#define FEEDER_LINK_PRIVATE_H
+#ifndef SHARED_FEED_LINK_PRIVATE_H
+#define SHARED_FEED_LINK_PRIVATE_H
 
-#include "feeder/link.h"
-#include "feeder/stored.h"
+#include "shared/feed/link.h"
+#include "shared/feed/stored.h"
 #include "shared/base/log.h"
 #include "shared/wire/wire.h"
 
@@ -47,7 +47,12 @@ struct link {
     struct log_limit grant_limit, held_limit, odd_limit, resend_limit, silence_limit, behind_limit,
         caught_up_limit, refusal_limit;
     struct buf message;
+    char why[LINK_TEXT_MAX]; /* the last warning or error */
 };
+
+/* Passes a sentence to out.note, unless the limit (NULL: none) is reached. */
+void link_note(struct link *k, struct log_limit *limit, enum log_level level, const char *format,
+               ...) __attribute__((format(printf, 4, 5)));
 
 /* From now on only answers to newer hellos count. */
 void link_request_name(struct link *k);

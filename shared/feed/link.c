@@ -1,6 +1,8 @@
-#include "feeder/link_private.h"
+#include "shared/feed/link_private.h"
 
 #include <msgpack.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "shared/base/mem.h"
@@ -43,6 +45,28 @@ void link_free(struct link *k)
         return;
     buf_free(&k->message);
     free(k);
+}
+
+void link_note(struct link *k, struct log_limit *limit, enum log_level level, const char *format,
+               ...)
+{
+    char text[LINK_TEXT_MAX];
+    int64_t suppressed;
+    size_t len;
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (level >= LOG_WARNING)
+        snprintf(k->why, sizeof k->why, "%s", text);
+    suppressed = limit ? log_limit_pass(limit, k->now) : 0;
+    len = strlen(text);
+    if (suppressed > 0)
+        snprintf(text + len, sizeof text - len, " (%lld similar lines suppressed)",
+                 (long long)suppressed);
+    if (suppressed >= 0)
+        k->out.note(k->out.ctx, level, text);
 }
 
 /* Sends the packed request.  Returns false if the socket takes no more. */
@@ -98,13 +122,13 @@ static void send_lost(struct link *k, const struct outbox_range *lost)
 {
     msgpack_packer pk;
 
-    log_warning("lost: lines %llu to %llu (%llu) %s", (unsigned long long)lost->first,
-                (unsigned long long)lost->last, (unsigned long long)lost->count,
-                lost->was_received
-                    ? "were received, but the broker's log is another one now: a store put "
-                      "back, or one that lost its end; the old one may have them"
-                    : "left the ring before the broker received them; a larger RING keeps "
-                      "more");
+    link_note(
+        k, NULL, LOG_WARNING, "lost: lines %llu to %llu (%llu) %s", (unsigned long long)lost->first,
+        (unsigned long long)lost->last, (unsigned long long)lost->count,
+        lost->was_received ? "were received, but the broker's log is another one now: a store put "
+                             "back, or one that lost its end; the old one may have them"
+                           : "left the ring before the broker received them; a larger RING keeps "
+                             "more");
     begin_request(k, &pk, "lost", 6);
     pack_kv_u(&pk, "epoch", k->epoch);
     pack_kv_u(&pk, "first", lost->first);
@@ -139,9 +163,9 @@ void link_rewind_to(struct link *k, uint64_t from)
         return;
     k->rewound_to = from;
     k->rewound_at = k->now;
-    log_limited(&k->resend_limit, k->now, LOG_INFO,
-                "the broker misses line %llu: sending %llu lines again", (unsigned long long)from,
-                (unsigned long long)(sent - outbox_sent(k->outbox)));
+    link_note(k, &k->resend_limit, LOG_INFO,
+              "the broker misses line %llu: sending %llu lines again", (unsigned long long)from,
+              (unsigned long long)(sent - outbox_sent(k->outbox)));
     if (lost.count)
         send_lost(k, &lost);
 }
@@ -166,9 +190,9 @@ static void judge_pause(struct link *k, int64_t mono)
     k->mono = mono;
     if (pause < WIRE_FEED_LEASE_MS || (k->state != LINK_OPEN && k->state != LINK_OPENING))
         return;
-    log_limited(&k->silence_limit, k->now, LOG_WARNING,
-                "stopped for %.1f s: checking with the broker whether feed %s is still ours",
-                (double)pause / 1e3, k->set.feed);
+    link_note(k, &k->silence_limit, LOG_WARNING,
+              "stopped for %.1f s: checking with the broker whether feed %s is still ours",
+              (double)pause / 1e3, k->set.feed);
     link_request_name(k);
 }
 
@@ -189,18 +213,18 @@ void link_tick(struct link *k)
     case LINK_STANDBY:
         if (now >= k->hello_at)
             send_hello(k);
-        if (now >= k->warn_at) {
+        if (k->warn_at && now >= k->warn_at) {
             k->warn_at = now + NO_BROKER_AGAIN_MS;
-            log_warning("no broker at %s and %s%s: is pregon-broker running?", k->set.ingest,
-                        k->set.control, k->was_open ? "" : " yet");
+            link_note(k, NULL, LOG_WARNING, "no broker at %s and %s%s: is pregon-broker running?",
+                      k->set.ingest, k->set.control, k->was_open ? "" : " yet");
         }
         break;
     case LINK_OPENING:
     case LINK_OPEN:
         if (now >= k->silent_at) {
-            log_limited(&k->silence_limit, now, LOG_WARNING,
-                        "nothing from the broker at %s for %.1f s: sending hello again",
-                        k->set.control, SILENCE_MS / 1e3);
+            link_note(k, &k->silence_limit, LOG_WARNING,
+                      "nothing from the broker at %s for %.1f s: sending hello again",
+                      k->set.control, SILENCE_MS / 1e3);
             link_request_name(k);
         } else if (now >= k->heartbeat_at) {
             link_send_heartbeat(k);
@@ -298,6 +322,11 @@ enum link_state link_state(const struct link *k)
 bool link_is_granted(const struct link *k)
 {
     return k->epoch && k->state != LINK_STANDBY;
+}
+
+const char *link_why(const struct link *k)
+{
+    return k->why;
 }
 
 bool link_stored(const struct link *k, uint64_t *line)

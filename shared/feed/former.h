@@ -1,6 +1,6 @@
 /* former: describes the feed's previous holder, whom the broker's grant names. */
-#ifndef FEEDER_FORMER_H
-#define FEEDER_FORMER_H
+#ifndef SHARED_FEED_FORMER_H
+#define SHARED_FEED_FORMER_H
 
 #include <stddef.h>
 

@@ -1,8 +1,10 @@
 /* link_take: handles the broker's messages. */
-#include "feeder/link_private.h"
+#include "shared/feed/link_private.h"
 
-#include "feeder/former.h"
+#include "shared/feed/former.h"
 #include "shared/wire/pack.h"
+
+#define REASON_MAX 32 /* bytes of a refusal's name */
 
 /*
  * True if the broker reports more lines than this feed ever sent: it would ignore the next lines as
@@ -12,7 +14,8 @@ static bool claims_too_much(struct link *k, uint64_t received)
 {
     if (received <= outbox_last(k->outbox))
         return false;
-    log_error("the broker at %s says that it received line %llu of feed %s, which has "
+    link_note(k, NULL, LOG_ERROR,
+              "the broker at %s says that it received line %llu of feed %s, which has "
               "sent %llu: "
               "its log and this feed do not belong together, or somebody else sends "
               "under this "
@@ -30,7 +33,8 @@ static void on_grant(struct link *k, struct span m)
     uint64_t epoch = pack_find_u(m, "epoch", 0), received = pack_find_u(m, "received", 0);
 
     if (version < WIRE_VERSION_OLDEST || version > WIRE_VERSION || !epoch) {
-        log_error("the broker answered hello with wire version %llu and feed epoch %llu",
+        link_note(k, NULL, LOG_ERROR,
+                  "the broker answered hello with wire version %llu and feed epoch %llu",
                   (unsigned long long)version, (unsigned long long)epoch);
         k->state = LINK_REFUSED;
         return;
@@ -38,10 +42,10 @@ static void on_grant(struct link *k, struct span m)
     if (claims_too_much(k, received))
         return;
     former_describe(m, follows, sizeof follows);
-    log_limited(&k->grant_limit, k->now, LOG_INFO,
-                "feed %s granted by the broker at %s: epoch %llu, %llu lines received%s%s",
-                k->set.feed, k->set.control, (unsigned long long)epoch,
-                (unsigned long long)received, k->was_open ? ", going on" : "", follows);
+    link_note(k, &k->grant_limit, LOG_INFO,
+              "feed %s granted by the broker at %s: epoch %llu, %llu lines received%s%s",
+              k->set.feed, k->set.control, (unsigned long long)epoch, (unsigned long long)received,
+              k->was_open ? ", going on" : "", follows);
     k->epoch = epoch;
     k->state = LINK_OPENING;
     k->rewound_to = k->rewind_requested = 0;
@@ -61,8 +65,8 @@ static void on_denial(struct link *k, struct span m, struct span error)
     bool is_held = span_eq(error, err_name(ERR_HELD));
 
     if (span_eq(error, err_name(ERR_VERSION)) || span_eq(error, err_name(ERR_INVALID))) {
-        log_error("the broker refused the feed %s: %.*s: %.*s", k->set.feed, (int)error.len,
-                  error.at, (int)text.len, text.at);
+        link_note(k, NULL, LOG_ERROR, "the broker refused the feed %s: %.*s: %.*s", k->set.feed,
+                  (int)error.len, error.at, (int)text.len, text.at);
         k->state = LINK_REFUSED;
         return;
     }
@@ -70,9 +74,9 @@ static void on_denial(struct link *k, struct span m, struct span error)
                                      : retry < RETRY_MIN_MS ? RETRY_MIN_MS
                                                             : retry);
     k->broken_at = k->hello_at + LINK_SILENCE_MS;
-    log_limited(is_held ? &k->held_limit : &k->odd_limit, k->now, LOG_WARNING,
-                "feed %s is not ours%s: %.*s: %.*s", k->set.feed, is_held ? ", standing by" : "",
-                (int)error.len, error.at, (int)text.len, text.at);
+    link_note(k, is_held ? &k->held_limit : &k->odd_limit, LOG_WARNING,
+              "feed %s is not ours%s: %.*s: %.*s", k->set.feed, is_held ? ", standing by" : "",
+              (int)error.len, error.at, (int)text.len, text.at);
     if (is_held) {
         k->state = LINK_STANDBY;
         k->epoch = 0;
@@ -92,35 +96,51 @@ static void judge_stored(struct link *k, struct span m)
     case STORED_NO_NEWS:
         break;
     case STORED_BEHIND:
-        log_limited(&k->behind_limit, k->now, LOG_WARNING,
-                    "received but not stored for %d s: lines %llu to %llu; the log of the "
-                    "broker at %s says why",
-                    STORED_LATE_MS / 1000, (unsigned long long)k->stored.line + 1,
-                    (unsigned long long)received, k->set.control);
+        link_note(k, &k->behind_limit, LOG_WARNING,
+                  "received but not stored for %d s: lines %llu to %llu; the log of the "
+                  "broker at %s says why",
+                  STORED_LATE_MS / 1000, (unsigned long long)k->stored.line + 1,
+                  (unsigned long long)received, k->set.control);
         break;
     case STORED_CAUGHT_UP:
-        log_limited(&k->caught_up_limit, k->now, LOG_INFO,
-                    "the broker's store has caught up: stored up to line %llu of %llu",
-                    (unsigned long long)k->stored.line, (unsigned long long)received);
+        link_note(k, &k->caught_up_limit, LOG_INFO,
+                  "the broker's store has caught up: stored up to line %llu of %llu",
+                  (unsigned long long)k->stored.line, (unsigned long long)received);
         break;
     }
 }
 
-/* The broker names some of the lines that it refused since its last notice. */
-static void warn_of_refusals(struct link *k, struct span m)
+static bool take_refusal(struct span *c, uint64_t *line, struct span *reason)
 {
-    struct pack_value rows, row, line, reason;
-    struct span c;
+    struct pack_value row, number, word;
 
-    if (!pack_find(m, "refusals", &rows, &c) || !pack_next(&c, &rows) || rows.type != PACK_ARRAY ||
-        !rows.count || !pack_next(&c, &row) || row.type != PACK_ARRAY || row.count < 2 ||
-        !pack_next(&c, &line) || line.type != PACK_UINT || !pack_next(&c, &reason) ||
-        reason.type != PACK_STR)
+    if (!pack_next(c, &row) || row.type != PACK_ARRAY || row.count != 2 || !pack_next(c, &number) ||
+        number.type != PACK_UINT || !pack_next(c, &word) || word.type != PACK_STR ||
+        word.text.len > REASON_MAX)
+        return false;
+    *line = number.u;
+    *reason = word.text;
+    return true;
+}
+
+/* The broker names some of the lines that it refused since its last notice. */
+static void take_refusals(struct link *k, struct span m)
+{
+    struct pack_value rows;
+    struct span c, reason;
+    uint64_t line;
+
+    if (!pack_find(m, "refusals", &rows, &c) || !pack_next(&c, &rows) || rows.type != PACK_ARRAY)
         return;
-    log_limited(&k->refusal_limit, k->now, LOG_WARNING,
-                "the broker refused the quote of line %llu: %.*s; refused so far: %llu",
-                (unsigned long long)line.u, reason.text.len < 32 ? (int)reason.text.len : 32,
-                reason.text.at, (unsigned long long)pack_find_u(m, "refused", 0));
+    for (uint32_t i = 0; i < rows.count && take_refusal(&c, &line, &reason); i++) {
+        if (!i)
+            link_note(k, &k->refusal_limit, LOG_WARNING,
+                      "the broker refused the quote of line %llu: %.*s; refused so far: %llu",
+                      (unsigned long long)line, (int)reason.len, reason.at,
+                      (unsigned long long)pack_find_u(m, "refused", 0));
+        if (k->out.refused)
+            k->out.refused(k->out.ctx, line, reason);
+    }
 }
 
 static void on_received(struct link *k, struct span m)
@@ -131,7 +151,7 @@ static void on_received(struct link *k, struct span m)
         return;
     outbox_receive(k->outbox, line);
     judge_stored(k, m);
-    warn_of_refusals(k, m);
+    take_refusals(k, m);
     k->silent_at = k->now + SILENCE_MS;
     k->broken_at = k->now + LINK_SILENCE_MS;
     k->is_unproven = false;
@@ -180,9 +200,9 @@ static void on_answer(struct link *k, struct span re, struct span m)
     }
     /* A broker that restarted meanwhile knows neither this feeder nor its epoch. */
     if (error.len && (k->state == LINK_OPENING || k->state == LINK_OPEN)) {
-        log_limited(&k->odd_limit, k->now, LOG_WARNING,
-                    "the broker answered %.*s with %.*s: sending hello again", (int)re.len, re.at,
-                    (int)error.len, error.at);
+        link_note(k, &k->odd_limit, LOG_WARNING,
+                  "the broker answered %.*s with %.*s: sending hello again", (int)re.len, re.at,
+                  (int)error.len, error.at);
         link_request_name(k);
     }
 }
@@ -192,8 +212,8 @@ void link_take(struct link *k, struct span m)
     struct span op, re;
 
     if (pack_check(m)) {
-        log_limited(&k->odd_limit, k->now, LOG_WARNING,
-                    "a malformed message of %zu bytes from the broker was dropped", m.len);
+        link_note(k, &k->odd_limit, LOG_WARNING,
+                  "a malformed message of %zu bytes from the broker was dropped", m.len);
         return;
     }
     re = pack_find_text(m, "re");

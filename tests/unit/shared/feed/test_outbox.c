@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "feeder/outbox.h"
+#include "shared/feed/outbox.h"
 #include "shared/wire/wire.h"
 
 /* A body of `len` bytes made of its number: a msgpack bin, filled with it. */

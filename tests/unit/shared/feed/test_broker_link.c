@@ -1,6 +1,6 @@
 /*
- * The feeder's two sockets, and a broker in the same thread.  The loop's functions are defined
- * here: the clock stands still unless the test moves it.
+ * A feed's two sockets, and a broker in the same thread.  The clock stands still unless the test
+ * moves it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,12 +8,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "feeder/broker_link.h"
+#include "shared/feed/broker_link.h"
 #include "shared/wire/wire.h"
 #include "tests/unit/packed.h"
 
@@ -29,47 +30,54 @@ static struct {
     char hello[512]; /* the last request, as JSON with single quotes */
     unsigned hellos;
     struct buf peer, lines;
+    char note[LINK_TEXT_MAX]; /* the last one */
 } t;
 
 /* --- the loop ------------------------------------------------------------------------------- */
 
-int64_t loop_now(const struct loop *l)
+static bool watch(void *ctx, int fd)
 {
-    (void)l;
-    return t.now + 5;
+    assert_ptr_equal(ctx, &t);
+    if (t.watches == t.watches_max) {
+        errno = ENOSPC;
+        return false;
+    }
+    t.fds[t.watches++] = fd;
+    return true;
 }
 
-int64_t loop_awake(const struct loop *l)
-{
-    (void)l;
-    return t.now;
-}
-
-int64_t loop_wall_us(const struct loop *l)
-{
-    (void)l;
-    return 1700000000000000;
-}
-
-enum err loop_watch(struct loop *l, struct loop_watch *w, uint32_t events)
-{
-    (void)l;
-    assert_int_equal(events, EPOLLIN);
-    if (t.watches == t.watches_max)
-        return ERR_SYS;
-    t.fds[t.watches++] = w->fd;
-    return OK;
-}
-
-void loop_unwatch(struct loop *l, struct loop_watch *w)
+static void unwatch(void *ctx, int fd)
 {
     unsigned i = 0;
 
-    (void)l;
-    while (i < t.watches && t.fds[i] != w->fd)
+    (void)ctx;
+    while (i < t.watches && t.fds[i] != fd)
         i++;
     assert_true(i < t.watches);
     t.fds[i] = t.fds[--t.watches];
+}
+
+static void note(void *ctx, enum log_level level, const char *text)
+{
+    (void)ctx;
+    (void)level;
+    snprintf(t.note, sizeof t.note, "%s", text);
+}
+
+static void refused(void *ctx, uint64_t line, struct span reason)
+{
+    (void)ctx;
+    buf_printf(&t.lines, "refused %llu %.*s\n", (unsigned long long)line, (int)reason.len,
+               reason.at);
+}
+
+static const struct broker_link_out out = {&t, watch, unwatch, note, refused};
+
+static bool turn(void)
+{
+    struct broker_link_time now = {t.now, t.now + 5, 1700000000000000};
+
+    return broker_link_turn(t.link, &now);
 }
 
 /* --- the broker ----------------------------------------------------------------------------- */
@@ -117,7 +125,7 @@ static void step(void)
                               {.fd = t.fds[0], .events = ZMQ_POLLIN},
                               {.fd = t.fds[1], .events = ZMQ_POLLIN}};
 
-    assert_true(broker_link_turn(t.link));
+    assert_true(turn());
     link_send(broker_link_state(t.link), 100);
     serve();
     zmq_poll(items, 4, 10);
@@ -170,7 +178,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    broker_link_close(t.link);
+    broker_link_close(t.link, 0);
     outbox_free(t.outbox);
     bus_close(t.control);
     bus_close(t.ingest);
@@ -184,7 +192,7 @@ static void open_link(void)
 {
     struct link_settings s = settings();
 
-    t.link = broker_link_open(t.context, NULL, &s, t.outbox);
+    t.link = broker_link_open(t.context, &s, t.outbox, &out);
     assert_non_null(t.link);
 }
 
@@ -223,8 +231,8 @@ static void the_hello_names_the_feed_and_a_random_owner_on_this_host(void **stat
              owner, host, getpid());
     assert_string_equal(t.hello, expected);
     assert_int_equal(broker_link_deadline(t.link), t.now + 1000);
-    broker_link_close(t.link);
-    t.watches = 0;
+    broker_link_close(t.link, 0);
+    assert_int_equal(t.watches, 0);
     open_link();
     until(t.hellos == 2);
     assert_null(strstr(t.hello, owner)); /* each process has its own */
@@ -243,6 +251,21 @@ static void lines_of_the_outbox_arrive(void **state)
     until(outbox_received(t.outbox) == 1);
 }
 
+static void refusals_of_the_broker_are_passed_on(void **state)
+{
+    (void)state;
+    open_granted();
+    outbox_add(t.outbox, SPAN("GOLD"), SPAN("\x80"), 1);
+    until(has_line("GOLD 5:1\n"));
+    answer("{'op':'received','epoch':5,'line':1,'refused':3,"
+           "'refusals':[[1,'no_price'],[2,'future'],[3],[4,'crossed']]}");
+    until(has_line("refused 1 no_price\nrefused 2 future\n"));
+    assert_false(has_line("crossed")); /* it follows a malformed row */
+    assert_string_equal(t.note, "the broker refused the quote of line 1: no_price; refused so "
+                                "far: 3");
+    assert_string_equal(link_why(broker_link_state(t.link)), t.note);
+}
+
 static void after_three_seconds_of_silence_both_sockets_are_new(void **state)
 {
     int fds[2];
@@ -253,16 +276,16 @@ static void after_three_seconds_of_silence_both_sockets_are_new(void **state)
     memcpy(fds, t.fds, sizeof fds);
     hellos = t.hellos;
     t.now += LINK_SILENCE_MS - 1;
-    assert_true(broker_link_turn(t.link));
+    assert_true(turn());
     assert_memory_equal(t.fds, fds, sizeof fds);
     t.now++;
-    assert_true(broker_link_turn(t.link));
+    assert_true(turn());
     assert_int_equal(t.watches, 2);
     until(t.hellos > hellos + 1); /* one by the old sockets, one by the new ones */
     assert_int_equal(link_state(broker_link_state(t.link)), LINK_REQUESTING);
     t.now += LINK_SILENCE_MS;
     t.watches_max = 0; /* the loop takes no more descriptors */
-    assert_false(broker_link_turn(t.link));
+    assert_false(turn());
     t.watches_max = 2;
 }
 
@@ -272,17 +295,20 @@ static void an_endpoint_that_is_none_and_a_full_loop_are_refused(void **state)
 
     (void)state;
     s.control = "nonsense";
-    assert_null(broker_link_open(t.context, NULL, &s, t.outbox));
+    assert_null(broker_link_open(t.context, &s, t.outbox, &out));
     s = settings();
     s.ingest = "nonsense";
-    assert_null(broker_link_open(t.context, NULL, &s, t.outbox));
-    assert_int_equal(t.watches, 0);
+    assert_null(broker_link_open(t.context, &s, t.outbox, &out));
+    assert_int_equal(errno, EINVAL);
+    assert_string_equal(t.note, "cannot connect to nonsense: Invalid argument; correct the "
+                                "BROKER_… setting that names it");
     s = settings();
     t.watches_max = 1;
-    assert_null(broker_link_open(t.context, NULL, &s, t.outbox));
-    t.watches = 0;
+    assert_null(broker_link_open(t.context, &s, t.outbox, &out));
+    assert_int_equal(errno, ENOSPC);
+    assert_int_equal(t.watches, 0);
     t.watches_max = 2;
-    broker_link_close(NULL);
+    broker_link_close(NULL, 0);
 }
 
 static void what_the_broker_says_is_taken_from_its_last_frame(void **state)
@@ -304,6 +330,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(the_hello_names_the_feed_and_a_random_owner_on_this_host),
         CASE(lines_of_the_outbox_arrive),
+        CASE(refusals_of_the_broker_are_passed_on),
         CASE(after_three_seconds_of_silence_both_sockets_are_new),
         CASE(an_endpoint_that_is_none_and_a_full_loop_are_refused),
         CASE(what_the_broker_says_is_taken_from_its_last_frame),

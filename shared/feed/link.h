@@ -1,5 +1,5 @@
 /*
- * link: the feeder's side of the protocol with the broker, a state machine without sockets.
+ * link: a feed's side of the protocol with the broker, a state machine without sockets.
  *
  * The link requests the feed's name with `hello`, keeps the name with heartbeats, sends the lines
  * of an outbox, and moves that outbox by the broker's `received` and `resend`.
@@ -15,18 +15,22 @@
  * `struct link_out`. `now` is the loop's awake clock in ms: a pause of this process does not count
  * as silence of the broker. `mono` is the monotonic clock: the lease also runs while this process
  * is stopped. One thread.
+ *
+ * Folder shared/feed: publishing under a feed's name. pregon-feeder and libpregon use it.
  */
-#ifndef FEEDER_LINK_H
-#define FEEDER_LINK_H
+#ifndef SHARED_FEED_LINK_H
+#define SHARED_FEED_LINK_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "feeder/outbox.h"
+#include "shared/feed/outbox.h"
+#include "shared/base/log.h"
 #include "shared/wire/bus.h"
 
 /* If nothing proves for so long that the broker hears this feeder, the sockets are replaced. */
 #define LINK_SILENCE_MS BUS_SILENCE_MS
+#define LINK_TEXT_MAX 512 /* bytes of a note, with its NUL */
 
 enum link_state {
     LINK_REQUESTING, /* hello was sent, the answer is pending */
@@ -50,14 +54,15 @@ struct link_settings {
     uint64_t window;
 };
 
-/*
- * The link's output. Each function returns false if the socket takes no more; nothing was sent
- * then.
- */
 struct link_out {
     void *ctx;
+    /* These two return false if the socket takes no more; nothing was sent then. */
     bool (*control)(void *ctx, struct span message);
     bool (*ingest)(void *ctx, const struct span frames[2]); /* topic, record */
+    /* An event, in one sentence. Events that a peer can provoke are limited. */
+    void (*note)(void *ctx, enum log_level level, const char *text);
+    /* The broker refused the quote of this line. NULL is allowed. */
+    void (*refused)(void *ctx, uint64_t line, struct span reason);
 };
 
 struct link;
@@ -102,5 +107,7 @@ bool link_is_granted(const struct link *k);
  * the broker has no store, or has not sent it yet.
  */
 bool link_stored(const struct link *k, uint64_t *line);
+/* The last warning or error, also if its note was suppressed; "" before the first. */
+const char *link_why(const struct link *k);
 
 #endif

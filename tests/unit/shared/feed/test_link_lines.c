@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "tests/unit/feeder/link_fixture.h"
+#include "tests/unit/shared/feed/link_fixture.h"
 
 /* --- lines ------------------------------------------------------------------------- */
 

@@ -1,4 +1,4 @@
-#include "feeder/former.h"
+#include "shared/feed/former.h"
 
 #include <stdio.h>
 

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "tests/unit/feeder/link_fixture.h"
+#include "tests/unit/shared/feed/link_fixture.h"
 
 static void the_deadline_is_the_first_thing_that_is_due(void **unused)
 {

@@ -1,4 +1,4 @@
-#include "feeder/stored.h"
+#include "shared/feed/stored.h"
 
 enum stored_news stored_judge(struct stored *s, uint64_t received, uint64_t line, int64_t now)
 {

@@ -1,4 +1,4 @@
-#include "feeder/outbox.h"
+#include "shared/feed/outbox.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "feeder/stored.h"
+#include "shared/feed/stored.h"
 
 #define LATE STORED_LATE_MS
 

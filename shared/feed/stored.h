@@ -9,8 +9,8 @@
  * Judged on each `received` of the broker; while the broker is away no time passes. Times are
  * monotonic ms; no I/O. One owner, one thread.
  */
-#ifndef FEEDER_STORED_H
-#define FEEDER_STORED_H
+#ifndef SHARED_FEED_STORED_H
+#define SHARED_FEED_STORED_H
 
 #include <stdbool.h>
 #include <stdint.h>

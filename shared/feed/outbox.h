@@ -13,8 +13,8 @@
  *
  * Used by main.c and link. No I/O, no clock; one owner, one thread.
  */
-#ifndef FEEDER_OUTBOX_H
-#define FEEDER_OUTBOX_H
+#ifndef SHARED_FEED_OUTBOX_H
+#define SHARED_FEED_OUTBOX_H
 
 #include <stdbool.h>
 #include <stddef.h>
