@@ -130,8 +130,9 @@ static void put_outcome(struct message *m, struct span answer)
     msgpack_pack_array(&of_positions, (size_t)count);
     msgpack_pack_array(&of_rows, refused);
     for (uint32_t i = 0; i < refused; i++) {
-        if (!publish_take_refusal(&c, &r) || r.index < next || r.index >= count)
-            r = (struct publish_refusal){next, SPAN(""), SPAN("")}; /* the lists stay whole */
+        /* Indexes that do not rise, or leave no room for those to come, would break the lists. */
+        if (!publish_take_refusal(&c, &r) || r.index < next || r.index > count - (refused - i))
+            r = (struct publish_refusal){next, SPAN(""), SPAN("")};
         for (; next < r.index; next++)
             msgpack_pack_uint64(&of_positions, seq++);
         msgpack_pack_uint64(&of_positions, 0);
