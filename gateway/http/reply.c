@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "gateway/http/reply_text.h"
 #include "shared/base/log.h"
 
 void reply_fini(struct reply *p)
@@ -17,14 +18,22 @@ void reply_json(struct reply *p, int status)
     p->type = "application/json";
 }
 
-static void error_body(struct buf *b, const char *code, const char *message, const char *hint,
-                       const char *id)
+static void error_body(struct buf *b, enum language l, const char *code, const char *message,
+                       const char *hint, const char *id)
 {
     buf_printf(b, "{\"error\":{\"code\":\"%s\",\"message\":", code);
-    buf_jsons(b, message);
+    reply_text_json(b, l, message);
     buf_adds(b, ",\"hint\":");
-    buf_jsons(b, hint);
+    reply_text_json(b, l, hint);
     buf_printf(b, ",\"request_id\":\"%s\"}}", id);
+}
+
+enum language reply_language(struct reply *p, const struct request *r)
+{
+    enum language l = reply_text_language(r);
+
+    buf_printf(&p->headers, "Content-Language: %s\r\nVary: Accept-Language\r\n", language_code(l));
+    return l;
 }
 
 void reply_error(struct reply *p, const struct request *r, int status, const char *code,
@@ -33,7 +42,7 @@ void reply_error(struct reply *p, const struct request *r, int status, const cha
     reply_json(p, status);
     buf_clear(&p->body);
     buf_printf(&p->headers, "X-Reject-Reason: %s\r\n", code);
-    error_body(&p->body, code, message, hint, r->id);
+    error_body(&p->body, reply_language(p, r), code, message, hint, r->id);
 }
 
 void reply_error_add(struct reply *p, struct span members)
@@ -146,7 +155,7 @@ void reply_bare(struct buf *out, const struct head_explanation *why, const char 
 {
     struct buf body = {0};
 
-    error_body(&body, why->code, why->message, why->hint, id);
+    error_body(&body, LANGUAGE_EN, why->code, why->message, why->hint, id);
     buf_addc(&body, '\n');
     add_head(out, why->status, id);
     buf_printf(out,

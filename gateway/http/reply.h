@@ -11,6 +11,7 @@
 
 #include "gateway/http/request.h"
 #include "shared/base/buf.h"
+#include "shared/base/language.h"
 
 struct reply {
     int status;
@@ -28,6 +29,13 @@ void reply_fini(struct reply *p);
 /* JSON: append it to p->body afterwards or before; a final newline is added on sending.
  */
 void reply_json(struct reply *p, int status);
+
+/*
+ * The language of the client, which Content-Language and Vary then name: at most once per answer.
+ */
+enum language reply_language(struct reply *p, const struct request *r);
+
+/* message and hint are English; the client gets them in its language (reply_text.h). */
 void reply_error(struct reply *p, const struct request *r, int status, const char *code,
                  const char *message, const char *hint);
 
@@ -37,7 +45,7 @@ void reply_error_add(struct reply *p, struct span members);
 /* Append the answer as it is sent, and log the access. */
 void reply_write(struct reply *p, const struct request *r, struct buf *out);
 
-/* The answer to bytes that are not a valid request: {"error":…} and its head. */
+/* The answer to bytes that are not a valid request: {"error":…} and its head, in English. */
 void reply_bare(struct buf *out, const struct head_explanation *why, const char *id);
 
 #endif

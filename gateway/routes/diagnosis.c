@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "gateway/http/query.h"
+#include "gateway/http/reply_text.h"
 #include "gateway/routes/route_private.h"
 
 #define PATH_MAX_BYTES 4096
@@ -24,6 +25,13 @@ static void add_member(struct buf *b, const char *name, const char *text)
         buf_jsons(b, text);
     else
         buf_adds(b, "null");
+}
+
+/* A sentence for a person. */
+static void add_text(const struct request *r, struct buf *b, const char *name, const char *text)
+{
+    buf_printf(b, ",\"%s\":", name);
+    reply_text_json(b, reply_text_language(r), text);
 }
 
 /* The handshake this page would send: a browser gets the form right, so only the rest
@@ -97,18 +105,18 @@ static void add_rules(const struct request *r, const struct subject *a,
 
         buf_printf(b, "%s{\"rule\":\"%s\",\"pass\":%s", i > 1 ? "," : "", admission_code(rule),
                    pass ? "true" : "false");
-        add_member(b, "message", pass ? "" : v.message);
+        add_text(r, b, "message", pass ? "" : v.message);
         buf_addc(b, '}');
     }
     buf_addc(b, ']');
 }
 
-static void add_note(struct buf *b, bool *any, const char *note)
+static void add_note(const struct request *r, struct buf *b, bool *any, const char *note)
 {
     if (*any)
         buf_addc(b, ',');
     *any = true;
-    buf_jsons(b, note);
+    reply_text_json(b, reply_text_language(r), note);
 }
 
 /* The port of the page's origin, if the proxy dropped it from Host; "" if not. */
@@ -138,29 +146,29 @@ static void add_notes(const struct request *r, const struct subject *a, struct b
                  "none: nginx's 'proxy_set_header Host $host' drops it. Write "
                  "'proxy_set_header Host $http_host'.",
                  port, r->client.authority);
-        add_note(b, &any, note);
+        add_note(r, b, &any, note);
     }
     if ((x_for || x_proto || x_host) && !r->client.peer_is_trusted) {
         snprintf(note, sizeof note,
                  "X-Forwarded headers came from %.45s and were ignored: it is not in "
                  "FORWARDED_ALLOW_IPS.",
                  r->conn->peer);
-        add_note(b, &any, note);
+        add_note(r, b, &any, note);
     }
     if (x_for && !x_proto && r->client.peer_is_trusted)
-        add_note(b, &any,
+        add_note(r, b, &any,
                  "The proxy sends X-Forwarded-For but not X-Forwarded-Proto: a page served "
                  "over https from here is then taken for a foreign origin.");
     if (a->facts.origin && strncmp(a->facts.origin, "https://", 8) == 0 &&
         r->client.own_origin[0] && strcmp(a->facts.origin + 8, r->client.authority) == 0 &&
         strcmp(r->client.scheme, "http") == 0)
-        add_note(b, &any,
+        add_note(r, b, &any,
                  "The page's https origin differs from ours only in the scheme: the proxy "
                  "that ends TLS must send X-Forwarded-Proto: https and be trusted.");
     if (!r->client.authority[0])
-        add_note(b, &any, "The request has no Host header.");
+        add_note(r, b, &any, "The request has no Host header.");
     if (x_for || x_proto || x_host || request_header(r, "Via"))
-        add_note(b, &any,
+        add_note(r, b, &any,
                  "A proxy stands in between.  This check cannot see whether it forwards "
                  "Upgrade; if handshakes get 426, it does not.");
     buf_addc(b, ']');
@@ -188,8 +196,8 @@ static void add_publish(const struct request *r, struct buf *b)
 
     buf_printf(b, ",\"publish\":{\"allowed\":%s", allowed ? "true" : "false");
     add_member(b, "code", allowed ? "" : gate_request_code(v.refusal));
-    add_member(b, "message", v.message);
-    add_member(b, "hint", v.hint);
+    add_text(r, b, "message", v.message);
+    add_text(r, b, "hint", v.hint);
     add_member(b, "setting", allowed ? "" : gate_request_setting(v.refusal));
     buf_addc(b, '}');
 }
@@ -223,8 +231,8 @@ static void add_preflight(struct request *r, diagnosis_lookup *lookup, const str
     buf_free(&headers);
     buf_printf(b, ",\"preflight\":{\"allowed\":%s", d.fault ? "false" : "true");
     add_member(b, "code", d.fault ? gate_request_code(diagnosis_cors_code(d.fault)) : "");
-    add_member(b, "message", d.message);
-    add_member(b, "hint", d.hint);
+    add_text(r, b, "message", d.message);
+    add_text(r, b, "hint", d.hint);
     add_member(b, "setting", d.fault ? gate_request_setting(diagnosis_cors_code(d.fault)) : "");
     add_member(b, "method", q.request_method);
     add_member(b, "headers", a->headers);
@@ -251,13 +259,14 @@ void diagnosis_answer(struct gate *gate, struct request *r, diagnosis_lookup *lo
     admission_check(&r->policy->admission, &a.facts, &live, &v);
     allowed = v.rule == ADMISSION_ADMITTED;
     reply_json(reply, 200);
+    (void)reply_language(reply, r);
     buf_printf(b, "{\"allowed\":%s,\"code\":\"%s\",\"status\":%d", allowed ? "true" : "false",
                admission_code(v.rule), v.status);
-    add_member(b, "message",
-               allowed ? a.facts.is_events ? "Events for this page would be accepted."
-                                           : "A WebSocket from this page would be accepted."
-                       : v.message);
-    add_member(b, "hint", v.hint);
+    add_text(r, b, "message",
+             allowed ? a.facts.is_events ? "Events for this page would be accepted."
+                                         : "A WebSocket from this page would be accepted."
+                     : v.message);
+    add_text(r, b, "hint", v.hint);
     add_member(b, "setting", admission_setting(v.rule));
     add_member(b, "origin", a.facts.origin);
     add_member(b, "origin_source", a.origin_source);

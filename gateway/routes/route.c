@@ -9,6 +9,7 @@
 #include "gateway/routes/exposition.h"
 #include "gateway/access/handshake.h"
 #include "gateway/http/query.h"
+#include "gateway/http/reply_text.h"
 #include "gateway/routes/route_private.h"
 #include "gateway/routes/www.h"
 #include "shared/base/clock.h"
@@ -233,10 +234,15 @@ static void refuse_preflight(struct service *s, const struct request *r,
         .message = d->message,
         .hint = d->hint,
     };
+    enum language l = reply_language(p, r);
 
     gate_refuse_request(s->gate, &refusal, clock_mono_ms(), clock_wall_us());
     buf_printf(&p->headers, "X-Reject-Reason: %s\r\n", gate_request_code(refusal.kind));
-    buf_printf(&p->body, "\n%s %s\n", d->message, d->hint);
+    buf_addc(&p->body, '\n');
+    reply_text_add(&p->body, l, d->message);
+    buf_addc(&p->body, ' ');
+    reply_text_add(&p->body, l, d->hint);
+    buf_addc(&p->body, '\n');
 }
 
 static bool answer_preflight(struct service *s, const struct request *r,
