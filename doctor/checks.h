@@ -71,6 +71,8 @@ void checks_ports(struct checks *x);
 void checks_broker(struct checks *x);
 void checks_gateway(struct checks *x);
 void checks_pages(struct checks *x); /* handshakes as pages make them */
+/* The preflights of a page of this origin, which is listed, for every method of the routes. */
+void checks_preflights(struct checks *x, const char *origin);
 void checks_proxy(struct checks *x);
 void checks_free(struct checks *x);
 

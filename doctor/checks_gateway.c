@@ -288,6 +288,22 @@ static void judge_entry(void *ctx, const char *entry)
         report_not_listed(p->x, entry);
 }
 
+/* As pages of the origins that are listed, and were admitted. */
+static void try_preflights(const struct handlers *p)
+{
+    struct checks *x = p->x;
+
+    if (finding_has(&x->found, FINDING_foreign_origin_admitted))
+        return; /* the gateway has other settings */
+    for (size_t i = 0; i < x->handshake_count; i++) {
+        const struct checks_handshake *h = &x->handshakes[i];
+
+        if (h->is_admitted && h->origin[0] && strcmp(h->origin, CHECKS_FOREIGN_ORIGIN) != 0 &&
+            origin_list_allows(p->listed, h->origin))
+            checks_preflights(x, h->origin);
+    }
+}
+
 void checks_pages(struct checks *x)
 {
     char error[ORIGIN_ERROR_MAX];
@@ -306,6 +322,7 @@ void checks_pages(struct checks *x)
         try_origin(&p, CHECKS_FOREIGN_ORIGIN);
         if (!x->has_admitted)
             try_origin(&p, "");
+        try_preflights(&p);
     } else if (config_list_each(x->config.origin, judge_entry, &p)) {
         return;
     }

@@ -65,6 +65,8 @@
     X(foreign_origin_admitted, ERROR,                                                     \
       "a page of an origin that is not listed can "                                       \
       "connect")                                                                          \
+    X(preflight_refused, NOTE,                                                            \
+      "pages of a listed origin may not use a method or header of the routes")            \
     X(public_url_unreachable, ERROR, "no server answers at PUBLIC_URL")                   \
     X(public_url_tls, ERROR, "the certificate or TLS of PUBLIC_URL is wrong")             \
     X(public_url_elsewhere, ERROR, "the server at PUBLIC_URL is not a gateway")           \

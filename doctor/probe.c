@@ -85,7 +85,7 @@ static void add_header(struct curl_slist **list, const char *name, const char *v
     *list = curl_slist_append(*list, line);
 }
 
-void probe_get(const struct probe_request *q, struct probe_answer *out)
+static void request(const struct probe_request *q, struct probe_answer *out)
 {
     char error[CURL_ERROR_SIZE];
     struct curl_slist *headers = NULL;
@@ -101,6 +101,11 @@ void probe_get(const struct probe_request *q, struct probe_answer *out)
         add_header(&headers, "Origin: ", q->origin);
     if (q->token && q->token[0])
         add_header(&headers, "Authorization: Bearer ", q->token);
+    if (q->method) {
+        add_header(&headers, "Access-Control-Request-Method: ", q->method);
+        add_header(&headers, "Access-Control-Request-Headers: ", q->headers);
+        curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, "OPTIONS");
+    }
     curl_easy_setopt(e, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_head);
     curl_easy_setopt(e, CURLOPT_HEADERDATA, out);
@@ -113,6 +118,19 @@ void probe_get(const struct probe_request *q, struct probe_answer *out)
     curl_easy_cleanup(e);
     curl_slist_free_all(headers);
     buf_free(&url);
+}
+
+void probe_get(const struct probe_request *q, struct probe_answer *out)
+{
+    struct probe_request get = *q;
+
+    get.method = NULL;
+    request(&get, out);
+}
+
+void probe_preflight(const struct probe_request *q, struct probe_answer *out)
+{
+    request(q, out);
 }
 
 /* --- a handshake ---------------------------------------------------------------------- */

@@ -28,14 +28,16 @@ struct probe_answer {
 };
 
 struct probe_request {
-    const char *base;   /* http(s)://HOST[:PORT][/PREFIX] */
-    const char *path;   /* "/cotizaciones/live" */
-    const char *origin; /* NULL: no Origin header */
-    const char *token;  /* NULL or "": no bearer */
+    const char *base;             /* http(s)://HOST[:PORT][/PREFIX] */
+    const char *path;             /* "/cotizaciones/live" */
+    const char *origin;           /* NULL: no Origin header */
+    const char *token;            /* NULL or "": no bearer */
+    const char *method, *headers; /* of a preflight, as its Access-Control-Request headers */
     int patience_ms;
 };
 
-/* Both fill *out, which probe_free must release. */
+/* All fill *out, which probe_free must release. */
+void probe_preflight(const struct probe_request *q, struct probe_answer *out);
 void probe_get(const struct probe_request *q, struct probe_answer *out);
 void probe_handshake(const struct probe_request *q, struct probe_answer *out);
 void probe_free(struct probe_answer *a);

@@ -46,6 +46,7 @@ static void take_facts(struct request *r, struct handshake_path path, struct que
         .key = request_header(r, "Sec-WebSocket-Key"),
         .subprotocols = request_headers(r, "Sec-WebSocket-Protocol", &r->joined[1]),
         .origin = request_header(r, "Origin"),
+        .fetch_site = request_header(r, "Sec-Fetch-Site"),
         .host = r->head->host,
         .authority = r->client.authority,
         .is_proxied = r->client.is_proxied,

@@ -28,7 +28,7 @@ struct handshake_service {
 struct handshake_path {
     bool is_stream, is_http;
     bool is_events;   /* of the stream: the answer to a GET is an event stream */
-    char methods[32]; /* that the path takes, for preflights: "GET, PUT" */
+    char methods[40]; /* that the path takes: "GET, HEAD, PUT" */
 };
 
 /* The parameters of the stream's URL. */

@@ -76,10 +76,11 @@
     X(flag, CORS_ALLOW_CREDENTIALS, cors_allow_credentials, "0", 0, 1, NULL,             \
       "Let pages send cookies and authorization.")                                       \
     X(list, CORS_ALLOW_METHODS, cors_allow_methods, "", 0, 200, NULL,                    \
-      "Methods pages may use; empty: those that each path takes; * for all.")            \
+      "Methods pages may use; empty: those that each path takes; [] for none, * for all.")\
     X(list, CORS_ALLOW_HEADERS, cors_allow_headers, "", 0, 2000, NULL,                   \
       "Request headers pages may send; empty: for listed origins Authorization, "         \
-      "Content-Type, X-Requested-With, Idempotency-Key and Last-Event-ID; * for all.")   \
+      "Content-Type, X-Requested-With, Idempotency-Key and Last-Event-ID; [] for none "  \
+      "of these, * for all.")                                                            \
     X(list, CORS_EXPOSE_HEADERS, cors_expose_headers, "", 0, 2000, NULL,                 \
       "Response headers that the code of a page may read.")                              \
     X(int, CORS_MAX_AGE, cors_max_age, "600", 0, 86400, NULL,                            \

@@ -268,11 +268,26 @@ static bool judge_host(const struct admission_policy *p, const struct admission_
     return false;
 }
 
+/*
+ * A browser sends no Origin with what a page of another site loads without CORS, as an image or
+ * with a link.  The page cannot read it, but it would take a place.
+ */
+static bool is_of_foreign_site(const struct admission_policy *p, const struct admission_request *r)
+{
+    return !r->origin && r->is_page && r->fetch_site && !origin_list_is_any(p->origins) &&
+           (strcmp(r->fetch_site, "cross-site") == 0 || strcmp(r->fetch_site, "same-site") == 0);
+}
+
 static bool judge_origin(const struct admission_policy *p, const struct admission_request *r,
                          struct admission_verdict *v)
 {
     struct origin origin = {0};
 
+    if (is_of_foreign_site(p, r)) {
+        message(v, "A page of another site requests events without an Origin header.");
+        hint(v, "Use EventSource, or fetch with CORS, in a page whose origin is in CORS_ORIGINS.");
+        return false;
+    }
     if (!r->origin || origin_list_allows(p->origins, r->origin) || is_own_origin(r))
         return true;
     if (strcmp(r->origin, "null") != 0 && !origin_parse(r->origin, &origin)) {

@@ -85,6 +85,7 @@ struct admission_request {
     bool is_proxied;          /* a trusted proxy passes it on, and names the client */
     bool is_page;             /* not a handshake: a page may send it without Origin */
     const char *origin;
+    const char *fetch_site;  /* Sec-Fetch-Site: how a browser sees the page beside this gateway */
     const char *own_origin;  /* of the gateway itself, as the client sees it */
     const char *token;       /* from the header Authorization, or else ?token= */
     const char *token_plain; /* ?token= with each '+' unchanged */

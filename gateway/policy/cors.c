@@ -18,6 +18,7 @@ struct names {
     char **at;
     size_t count;
     bool may_be_any, is_any; /* "*" */
+    bool is_given;           /* the setting is not empty; [] is a list without names */
     char *joined;            /* "GET, POST" */
 };
 
@@ -109,19 +110,18 @@ static bool has_name(const struct names *n, struct span name, bool any_case)
 struct cors_policy *cors_policy_new(const struct cors_settings *s, char error[CORS_ERROR_MAX])
 {
     struct cors_policy *p = mem_zalloc(sizeof *p);
-    size_t safe;
 
     error[0] = '\0';
     p->origins = origin_list_new("CORS_ORIGINS", s->origins, error);
     p->methods.may_be_any = p->headers.may_be_any = true;
+    p->methods.is_given = list_trim(span_of(s->methods)).len > 0;
+    p->headers.is_given = list_trim(span_of(s->headers)).len > 0;
     read_names("CORS_ALLOW_METHODS", s->methods, &p->methods, error);
     if (p->methods.is_any)
         add_names(&p->methods, ALL_METHODS);
     add_names(&p->headers, SAFE_HEADERS);
-    safe = p->headers.count;
     read_names("CORS_ALLOW_HEADERS", s->headers, &p->headers, error);
-    if (p->headers.count == safe && !p->headers.is_any && !error[0] &&
-        !origin_list_is_any(p->origins))
+    if (!p->headers.is_given && !error[0] && !origin_list_is_any(p->origins))
         add_names(&p->headers, USED_HEADERS);
     read_names("CORS_EXPOSE_HEADERS", s->expose, &p->expose, error);
     p->allow_credentials = s->allow_credentials;
@@ -181,10 +181,12 @@ static struct span refused_header(const struct cors_policy *p, const char *reque
     return (struct span){"", 0};
 }
 
-/* CORS_ALLOW_METHODS, or if that is empty, what the path takes. */
+/* CORS_ALLOW_METHODS, or if that is not set, what the path takes. */
 static const char *methods_of(const struct cors_policy *p, const struct cors_request *r)
 {
-    return p->methods.count ? p->methods.joined : r->route_methods ? r->route_methods : "GET";
+    return p->methods.is_given ? p->methods.joined
+           : r->route_methods  ? r->route_methods
+                               : "GET, HEAD";
 }
 
 static bool method_passes(const char *methods, const char *wanted)
@@ -211,8 +213,8 @@ static void explain(const struct cors_policy *p, const struct cors_request *r, b
         d->fault = CORS_FAULT_METHOD;
         snprintf(d->message, sizeof d->message,
                  "Pages of %.120s may not use the method %.40s here, only %.80s.", r->origin,
-                 r->request_method, methods_of(p, r));
-        if (p->methods.count)
+                 r->request_method, methods_of(p, r)[0] ? methods_of(p, r) : "simple requests");
+        if (p->methods.is_given)
             snprintf(d->hint, sizeof d->hint, "Add %.40s to CORS_ALLOW_METHODS.",
                      r->request_method);
         else

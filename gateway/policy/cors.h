@@ -22,7 +22,7 @@
 #define CORS_ERROR_MAX LIST_ERROR_MAX
 
 struct cors_settings {
-    const char *origins, *methods, *headers, *expose; /* lists */
+    const char *origins, *methods, *headers, *expose; /* lists; methods, headers "": not set */
     bool allow_credentials;
     int max_age; /* seconds */
 };
@@ -40,7 +40,7 @@ struct cors_request {
     const char *method, *origin;
     const char *request_method, *request_headers; /* Access-Control-Request-… */
     const char *own_origin;    /* the gateway's own origin, always allowed; "" if unknown */
-    const char *route_methods; /* of the path: "GET, PUT"; NULL: "GET" */
+    const char *route_methods; /* of the path: "GET, HEAD, PUT"; NULL: "GET, HEAD" */
 };
 
 enum cors_fault { CORS_FAULT_NONE, CORS_FAULT_ORIGIN, CORS_FAULT_METHOD, CORS_FAULT_HEADER };

@@ -112,7 +112,8 @@ static struct handshake_path stream_path(const struct route *t)
     struct handshake_path path = {
         .is_stream = t && !t->get, .is_http = t && t->get, .is_events = t && t->is_events};
 
-    snprintf(path.methods, sizeof path.methods, "GET%s%s%s", t && t->post ? ", POST" : "",
+    snprintf(path.methods, sizeof path.methods, "GET%s%s%s%s",
+             !t || t->get || t->is_events ? ", HEAD" : "", t && t->post ? ", POST" : "",
              t && t->put ? ", PUT" : "", t && t->del ? ", DELETE" : "");
     return path;
 }
@@ -297,8 +298,7 @@ static void refuse_method(const struct route *t, struct request *r, struct reply
                 is_read_only ? "This path is only for reading."
                              : "This path does not know that method.",
                 is_read_only ? "Use GET." : "The header Allow names those it knows.");
-    buf_printf(&p->headers, "Allow: GET%s%s%s%s\r\n", t->get || t->is_events ? ", HEAD" : "",
-               t->post ? ", POST" : "", t->put ? ", PUT" : "", t->del ? ", DELETE" : "");
+    buf_printf(&p->headers, "Allow: %s\r\n", stream_path(t).methods);
 }
 
 /* Pages read their parameters themselves, and websocket_check checks those of a stream itself. */

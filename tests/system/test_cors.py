@@ -68,6 +68,7 @@ def told(headers):
 # policy, method, origin, requested method, requested headers:
 # status, text, allowed origin, credentials, methods, headers, seconds, Vary
 ORIGIN = {"origin"}
+READS = "GET, HEAD"
 ASKED = {"origin", "access-control-request-method", "access-control-request-headers"}
 NONE = set()
 
@@ -89,8 +90,8 @@ TABLE = [
     ("open", "GET", FOREIGN, None, None, 200, None, "*", None, None, None, None, NONE),
     ("open", "GET", "null", None, None, 200, None, "*", None, None, None, None, NONE),
     # preflights that pass
-    ("plain", "OPTIONS", OURS, "GET", None, 200, "OK", OURS, None, "GET", USUAL, "600", ASKED),
-    ("plain", "OPTIONS", OURS, "GET", "content-type", 200, "OK", OURS, None, "GET", USUAL, "600",
+    ("plain", "OPTIONS", OURS, "GET", None, 200, "OK", OURS, None, READS, USUAL, "600", ASKED),
+    ("plain", "OPTIONS", OURS, "GET", "content-type", 200, "OK", OURS, None, READS, USUAL, "600",
      ASKED),
     ("picky", "OPTIONS", OURS, "POST", "X-TOKEN,x-other, Accept", 200, "OK", OURS, "true",
      "GET, POST", SAFE | {"x-token", "x-other"}, "7", ASKED),
@@ -98,7 +99,7 @@ TABLE = [
      {"x-any", "x-thing"}, "600", ASKED),
     ("generous", "OPTIONS", OURS, "PUT", None, 200, "OK", OURS, None, ALL_METHODS, None, "600",
      ASKED),
-    ("open", "OPTIONS", FOREIGN, "GET", None, 200, "OK", "*", None, "GET", SAFE, "600", NONE),
+    ("open", "OPTIONS", FOREIGN, "GET", None, 200, "OK", "*", None, READS, SAFE, "600", NONE),
     ("wide open", "OPTIONS", "null", "PATCH", "x-any", 200, "OK", "*", None, ALL_METHODS, {"x-any"},
      "600", NONE),
     # preflights that do not
@@ -106,17 +107,17 @@ TABLE = [
      None, None, ASKED),
     ("plain", "OPTIONS", "null", "GET", None, 400, "Disallowed CORS origin", None, None, None, None,
      None, ASKED),
-    ("plain", "OPTIONS", OURS, "POST", None, 400, "Disallowed CORS method", OURS, None, "GET",
+    ("plain", "OPTIONS", OURS, "POST", None, 400, "Disallowed CORS method", OURS, None, READS,
      USUAL,
      "600", ASKED),
-    ("plain", "OPTIONS", OURS, "get", None, 400, "Disallowed CORS method", OURS, None, "GET", USUAL,
+    ("plain", "OPTIONS", OURS, "get", None, 400, "Disallowed CORS method", OURS, None, READS, USUAL,
      "600", ASKED),
-    ("plain", "OPTIONS", OURS, "GET", "x-token", 400, "Disallowed CORS headers", OURS, None, "GET",
+    ("plain", "OPTIONS", OURS, "GET", "x-token", 400, "Disallowed CORS headers", OURS, None, READS,
      USUAL, "600", ASKED),
     ("picky", "OPTIONS", OURS, "GET", "x-token, x-more", 400, "Disallowed CORS headers", OURS,
      "true", "GET, POST", SAFE | {"x-token", "x-other"}, "7", ASKED),
     ("plain", "OPTIONS", OURS, "PUT", "x-token", 400, "Disallowed CORS method, headers", OURS, None,
-     "GET", USUAL, "600", ASKED),
+     READS, USUAL, "600", ASKED),
     ("picky", "OPTIONS", FOREIGN, "PUT", "x-more", 400, "Disallowed CORS origin, method, headers",
      None, None, None, None, None, ASKED),
     ("picky", "OPTIONS", FOREIGN, "GET", "x-more", 400, "Disallowed CORS origin, headers", None,
@@ -124,7 +125,7 @@ TABLE = [
     ("generous", "OPTIONS", FOREIGN, "FROB", "x-more", 400, "Disallowed CORS origin, method", None,
      None, None, None, None, ASKED),
     ("open", "OPTIONS", FOREIGN, "PUT", "x-more", 400, "Disallowed CORS method, headers", "*", None,
-     "GET", SAFE, "600", NONE),
+     READS, SAFE, "600", NONE),
 ]
 
 
@@ -170,7 +171,7 @@ def starlettes(policy, method, headers):
     app = cors.CORSMiddleware(
         page,
         allow_origins=split["cors_origins"],
-        allow_methods=split.get("cors_allow_methods", ["GET"]),
+        allow_methods=split.get("cors_allow_methods", ["GET", "HEAD"]),
         allow_headers=split.get("cors_allow_headers",
                                 [] if split["cors_origins"] == ["*"] else USED),
         expose_headers=split.get("cors_expose_headers", []),
@@ -272,6 +273,14 @@ def test_the_pages_own_origin_may_read(gateways):
     assert told_by_proxy.headers["Access-Control-Allow-Origin"] == "https://app.example"
 
 
+def test_an_empty_list_allows_no_more_than_browsers_send_anyway(system):
+    broker, gateway = system.start(cors_origins=OURS, cors_allow_headers="[]",
+                                   cors_allow_methods="[]")
+    answer = ask(gateway, "OPTIONS", OURS, "GET", "content-type")
+    assert (answer.status, answer.headers["X-Reject-Reason"]) == (400, "cors_method_not_allowed")
+    assert "Authorization" not in answer.headers["Access-Control-Allow-Headers"]
+
+
 def test_a_refused_preflight_is_logged_counted_and_can_be_checked(system):
     broker, gateway = system.start(cors_origins=OURS)
     lock = "/cotizaciones/locks/a"
@@ -294,9 +303,13 @@ def test_a_refused_preflight_is_logged_counted_and_can_be_checked(system):
         (last, *_) = gateway.status()["gateway"]["refusals"]["last"]
         assert (last["code"], last["status"], last["origin"]) == (code, 400, origin)
     usual = "authorization,content-type,x-requested-with,idempotency-key,last-event-id"
-    for path, methods in ((lock, "GET, PUT, DELETE"), ("/cotizaciones/quotes", "GET, POST"),
-                          ("/cotizaciones/events", "GET")):
-        answer = ask(gateway, "OPTIONS", OURS, methods.split(", ")[-1], usual, path)
-        assert answer.status == 200
-        assert answer.headers["Access-Control-Allow-Methods"] == methods
+    for path, methods in ((lock, "GET, HEAD, PUT, DELETE"),
+                          ("/cotizaciones/quotes", "GET, HEAD, POST"),
+                          ("/cotizaciones/events", "GET, HEAD")):
+        for method in methods.split(", "):
+            answer = ask(gateway, "OPTIONS", OURS, method, usual, path)
+            assert answer.status == 200
+            assert answer.headers["Access-Control-Allow-Methods"] == methods
+            assert gateway.page(f"websocket_check?origin={OURS}&path={path}&method={method}"
+                                f"&headers={usual}")["preflight"]["allowed"]
     assert gateway.page(f"websocket_check?origin={OURS}&headers={usual}")["preflight"]["allowed"]

@@ -47,6 +47,17 @@ def test_a_proxy_that_does_its_work_is_no_finding(well):
     }
 
 
+def test_a_preflight_that_pages_of_a_listed_origin_need_is_tried(system):
+    setup = healthy(system, cors_allow_headers="Authorization,X-Token", cors_allow_methods="GET")
+    report = setup.examine()
+    notes = {f["where"].split("(")[-1]: f["seen"] for f in report.findings}
+    assert report.names() == ["preflight_refused"] and report.code == 0, report.text
+    assert "'x-requested-with'" in notes["CORS_ALLOW_HEADERS)"]
+    assert "PUT" in notes["CORS_ALLOW_METHODS)"] or "HEAD" in notes["CORS_ALLOW_METHODS)"]
+    report = setup.examine(CORS_ALLOW_HEADERS="", CORS_ALLOW_METHODS="")
+    assert report.names() == ["settings_not_in_force"], report.text
+
+
 def test_a_gateway_without_a_proxy_may_be_the_public_url(well):
     assert well.examine(PUBLIC_URL=well.gateway.url).names() == []
 

@@ -142,6 +142,10 @@ def test_a_listed_page_may_read_it_and_others_are_explained(system):
     page = system.events(gateway, headers={"Origin": "http://a.example"})
     assert page.headers["Access-Control-Allow-Origin"] == "http://a.example"
     assert page.headers["Vary"] == "Origin"
+    for site in ("cross-site", "same-site"):  # an image, or fetch with no-cors
+        answer = gateway.get(pregon.EVENTS, headers={"Sec-Fetch-Site": site})
+        assert (answer.status, answer.code) == (403, "origin_not_allowed")
+    system.events(gateway, headers={"Sec-Fetch-Site": "same-origin"})
     for origin, code, status in (("http://a.example", "admitted", 200),
                                  ("https://evil.example", "origin_not_allowed", 403)):
         told = gateway.page(f"websocket_check?path={pregon.EVENTS}&origin={origin}")

@@ -39,6 +39,7 @@ static struct {
     char url[500], no_proxy[10], protocols[40], user_agent[60];
     long no_signal, version, timeout_ms, connect_only;
     char headers[1000]; /* a line each */
+    char method[20];
     char *error;
     size_t (*on_head)(char *, size_t, size_t, void *);
     size_t (*on_body)(char *, size_t, size_t, void *);
@@ -102,6 +103,8 @@ CURLcode curl_easy_setopt(CURL *e, CURLoption o, ...)
         option.timeout_ms = va_arg(args, long);
     else if (o == CURLOPT_CONNECT_ONLY)
         option.connect_only = va_arg(args, long);
+    else if (o == CURLOPT_CUSTOMREQUEST)
+        keep(option.method, sizeof option.method, args);
     else if (o == CURLOPT_HTTPHEADER)
         copy_headers(va_arg(args, struct curl_slist *));
     else if (o == CURLOPT_HEADERFUNCTION)

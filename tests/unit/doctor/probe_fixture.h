@@ -1,8 +1,9 @@
 /*
  * probe_fixture: simulated servers for the doctor.
  *
- * probe_get and probe_handshake are defined here, in place of doctor/probe.c: they answer what a
- * test has put into `pages` and `shakes`.  Include it after <cmocka.h>, in one file of a program.
+ * probe_get, probe_handshake and probe_preflight are defined here, in place of doctor/probe.c: they
+ * answer what a test has put into `pages`, `shakes` and `preflights` (a preflight 200 if it has put
+ * nothing).  Include it after <cmocka.h>, in one file of a program.
  */
 #ifndef TESTS_UNIT_DOCTOR_PROBE_FIXTURE_H
 #define TESTS_UNIT_DOCTOR_PROBE_FIXTURE_H
@@ -35,6 +36,13 @@ struct shake {
     const char *close_reason;
 };
 
+struct preflight {
+    const char *method, *head; /* method NULL ends the list */
+    int status;
+};
+
+static struct preflight preflights[10];
+static size_t preflight_count; /* that were sent */
 static struct page pages[10];
 static struct shake shakes[10];
 
@@ -49,6 +57,19 @@ void probe_get(const struct probe_request *q, struct probe_answer *out)
         buf_adds(&out->head, p->head ? p->head : "");
         buf_adds(&out->body, p->body ? p->body : "");
         snprintf(out->local, sizeof out->local, "%s", p->local ? p->local : "");
+        return;
+    }
+}
+
+void probe_preflight(const struct probe_request *q, struct probe_answer *out)
+{
+    *out = (struct probe_answer){.status = 200};
+    preflight_count++;
+    for (const struct preflight *p = preflights; p->method; p++) {
+        if (strcmp(p->method, q->method) != 0)
+            continue;
+        out->status = p->status;
+        buf_adds(&out->head, p->head);
         return;
     }
 }

@@ -52,10 +52,14 @@ static void begin(void)
     checks.gateway.websocket_timeout = 30000;
     checks.gateway.websocket_token = mem_strdup("");
     checks.gateway.cors_origins = mem_strdup("");
+    checks.gateway.cors_allow_methods = mem_strdup("");
+    checks.gateway.cors_allow_headers = mem_strdup("");
     snprintf(checks.url, sizeof checks.url, "%s", GATEWAY);
     snprintf(checks.broker_version, sizeof checks.broker_version, "%s", PREGON_VERSION);
     memset(pages, 0, sizeof pages);
     memset(shakes, 0, sizeof shakes);
+    memset(preflights, 0, sizeof preflights);
+    preflight_count = 0;
     asked_for[0] = '\0';
     answer_health(0, "{\"status\":\"connected\",\"epoch\":\"0000000000000077\"}", PREGON_VERSION);
     answer_status(100, 30);
@@ -246,6 +250,50 @@ static void listed_pages_get_in_and_foreign_ones_do_not(void **state)
     assert_string_equal(checks.admitted, "");
 }
 
+/* The gateway refuses the preflights of this method. */
+static void refuses_preflights(size_t i, const char *method, const char *code)
+{
+    static char heads[10][80];
+
+    snprintf(heads[i], sizeof heads[i], OURS "X-Reject-Reason: %s\r\n", code);
+    preflights[i] = (struct preflight){method, heads[i], 400};
+}
+
+static void begin_with_pages(const char *allow_methods, const char *allow_headers)
+{
+    begin();
+    lets_in(0, "https://page.example");
+    lets_in(1, "https://other.example");
+    refuses(2, CHECKS_FOREIGN_ORIGIN, 403, NOT_ALLOWED);
+    free(checks.gateway.cors_allow_methods);
+    free(checks.gateway.cors_allow_headers);
+    checks.gateway.cors_allow_methods = mem_strdup(allow_methods);
+    checks.gateway.cors_allow_headers = mem_strdup(allow_headers);
+}
+
+static void listed_pages_send_a_preflight_for_each_method(void **state)
+{
+    const char *both = "https://page.example,https://other.example";
+
+    (void)state;
+    begin_with_pages("", "");
+    try_pages(both, "", "");
+    assert_int_equal(preflight_count, 2 * 5);
+    begin_with_pages("GET,HEAD,POST", "X-Token,authorization");
+    refuses_preflights(0, "PUT", "cors_method_not_allowed");
+    refuses_preflights(1, "GET", "cors_header_not_allowed");
+    try_pages(both, "", " preflight_refused preflight_refused");
+    assert_string_equal(checks.found.items[0].where, "CORS_ALLOW_HEADERS");
+    assert_non_null(strstr(checks.found.items[0].todo, "Add x-requested-with to CORS_ALLOW_HEAD"));
+    assert_string_equal(checks.found.items[1].where, "CORS_ALLOW_METHODS");
+    assert_non_null(
+        strstr(checks.found.items[1].seen, "The preflight for PUT /cotizaciones/locks"));
+    begin_with_pages("", "");
+    refuses_preflights(0, "POST", "cors_header_not_allowed");
+    try_pages(both, "", " settings_not_in_force");
+    assert_string_equal(checks.found.items[0].where, "CORS_ALLOW_HEADERS");
+}
+
 static void an_entry_with_a_star_is_tried_with_what_it_allows(void **state)
 {
     static const char *const rows[][2] = {
@@ -351,6 +399,7 @@ int main(void)
         cmocka_unit_test(a_gateway_as_it_should_be_is_no_finding),
         cmocka_unit_test(another_server_and_a_silent_gateway_are_reported_differently),
         cmocka_unit_test(a_finding_about_the_gateway_names_its_address_and_its_holder),
+        cmocka_unit_test(listed_pages_send_a_preflight_for_each_method),
         cmocka_unit_test(an_entry_with_a_star_is_tried_with_what_it_allows),
         cmocka_unit_test(a_clock_that_differs_is_found_on_either_side),
         cmocka_unit_test(a_gateway_of_another_broker_or_of_none_is_found),

@@ -89,6 +89,24 @@ static void a_page_is_requested_as_a_browser_does_without_a_proxy(void **state)
     assert_string_equal(option.headers, "");
 }
 
+static void a_preflight_is_an_options_request_with_what_the_page_wants(void **state)
+{
+    (void)state;
+    serve("", 0, 1);
+    request.origin = "https://page.example";
+    request.method = "PUT";
+    request.headers = "authorization, x-token";
+    probe_preflight(&request, &answer);
+    assert_string_equal(option.method, "OPTIONS");
+    assert_string_equal(option.headers,
+                        "Origin: https://page.example\nAccess-Control-Request-Method: PUT\n"
+                        "Access-Control-Request-Headers: authorization, x-token\n");
+    option.method[0] = '\0';
+    get();
+    assert_string_equal(option.method, "");
+    assert_string_equal(option.headers, "Origin: https://page.example\n");
+}
+
 static void an_answer_has_the_last_head_and_the_body(void **state)
 {
     static const char *const heads[] = {"HTTP/1.1 103 Early\r\n", "Early: 1\r\n",
@@ -366,6 +384,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         TEST(a_page_is_requested_as_a_browser_does_without_a_proxy),
+        TEST(a_preflight_is_an_options_request_with_what_the_page_wants),
         TEST(an_answer_has_the_last_head_and_the_body),
         TEST(a_page_without_an_end_is_no_answer),
         TEST(a_head_without_an_end_is_no_answer),

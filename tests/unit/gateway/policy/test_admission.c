@@ -123,6 +123,29 @@ static void a_foreign_origin_is_403_and_named_with_the_setting(void **state)
     assert_int_equal(check(), ADMISSION_origin_not_allowed);
 }
 
+static void a_page_of_another_site_gets_no_events_without_an_origin(void **state)
+{
+    static const char *const sites[] = {"cross-site", "same-site", "same-origin", "none", NULL};
+    struct origin_list *listed = (struct origin_list *)(uintptr_t)policy.origins;
+    char error[ORIGIN_ERROR_MAX];
+
+    (void)state;
+    request.origin = NULL;
+    request.is_page = true;
+    for (size_t i = 0; i < sizeof sites / sizeof *sites; i++) {
+        request.fetch_site = sites[i];
+        assert_int_equal(check(), i < 2 ? ADMISSION_origin_not_allowed : ADMISSION_ADMITTED);
+    }
+    request.fetch_site = "cross-site";
+    request.is_page = false; /* a WebSocket of a page always has an Origin */
+    assert_int_equal(check(), ADMISSION_ADMITTED);
+    request.is_page = true;
+    policy.origins = origin_list_new("CORS_ORIGINS", "*", error);
+    assert_int_equal(check(), ADMISSION_ADMITTED);
+    origin_list_free((struct origin_list *)(uintptr_t)policy.origins);
+    policy.origins = listed;
+}
+
 /* A page of a domain whose name was made to point at us: Host and Origin are the same. */
 static void what_is_no_origin_is_reported_to_be_none(void **state)
 {
@@ -340,6 +363,7 @@ int main(void)
         TEST(a_key_that_is_not_16_bytes_is_400),
         TEST(subprotocols_none_of_which_we_speak_are_400_with_both_lists),
         TEST(a_foreign_origin_is_403_and_named_with_the_setting),
+        TEST(a_page_of_another_site_gets_no_events_without_an_origin),
         TEST(what_is_no_origin_is_reported_to_be_none),
         TEST(on_loopback_a_page_must_ask_for_a_name_no_foreign_domain_can_be),
         TEST(on_loopback_programs_listed_pages_and_a_proxy_s_clients_pass),

@@ -104,6 +104,8 @@ static void a_refused_preflight_names_the_origin_the_method_or_the_header_and_th
          "Add PUT to CORS_ALLOW_METHODS"},
         {"", "http://a", "PUT", "authorization, content-type, x-requested-with, x-token",
          CORS_FAULT_HEADER, "'x-token'", "Add x-token to CORS_ALLOW_HEADERS"},
+        {"[]", "http://a", "PUT", NULL, CORS_FAULT_METHOD, "PUT here, only simple requests",
+         "Add PUT to CORS_ALLOW_METHODS"},
         {"", "http://a", "PUT",
          "authorization, content-type, x-requested-with, idempotency-key, last-event-id",
          CORS_FAULT_NONE, "", ""},
@@ -126,6 +128,25 @@ static void a_refused_preflight_names_the_origin_the_method_or_the_header_and_th
         buf_free(&headers);
         cors_policy_free(policy);
     }
+}
+
+static void a_list_without_names_allows_no_request_header_but_the_safe_ones(void **state)
+{
+    const struct cors_settings s = {"http://a", "", "[]", "", false, 600};
+    struct cors_request r = {.method = "OPTIONS",
+                             .origin = "http://a",
+                             .request_method = "HEAD",
+                             .request_headers = "content-type"};
+    char error[CORS_ERROR_MAX];
+    struct cors_policy *p = cors_policy_new(&s, error);
+    struct buf headers = {0};
+
+    (void)state;
+    assert_int_equal(cors_decide(p, &r, &headers).status, 200);
+    r.request_headers = "authorization";
+    assert_int_equal(cors_decide(p, &r, &headers).fault, CORS_FAULT_HEADER);
+    buf_free(&headers);
+    cors_policy_free(p);
 }
 
 static void every_cell_of_the_table_is_answered_so(void **state)
@@ -201,6 +222,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_cell_of_the_table_is_answered_so),
+        cmocka_unit_test(a_list_without_names_allows_no_request_header_but_the_safe_ones),
         cmocka_unit_test(
             a_refused_preflight_names_the_origin_the_method_or_the_header_and_the_setting),
         cmocka_unit_test(headers_that_page_code_may_read_come_with_plain_answers),
