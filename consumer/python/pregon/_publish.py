@@ -1,0 +1,362 @@
+"""Publishing quotes: docs/protocol/http.md, "Publishing quotes", and stream.md, "publish"."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Dict, Generator, Iterable, List, Mapping, Optional, Tuple, Union
+
+from ._address import Urls, addresses, backoff
+from ._channel import AsyncChannel, Close, Disconnected, Emit, Send, Sleep, Step, Steps, SyncChannel
+from ._errors import PregonError, QuotesRefused, Refused, Unreachable
+from ._http import Requester
+from ._link import Link, log
+from ._types import PRICES, Quote
+
+PER_REQUEST = 1000
+REQUEST_BYTES = 1 << 20
+PER_MESSAGE = 256
+AGAIN = ("publish_busy", "too_many_requests", "broker_away", "no_answer")
+
+Publishable = Union[Quote, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class RefusedQuote:
+    """A quote that the broker refused: `index` is its place in the list, `field` may be ""."""
+
+    index: int
+    code: str
+    field: str
+    message: str
+
+
+@dataclass
+class Published:
+    """What became of a list of quotes.
+
+    `positions` has one entry for each quote: its position in the log, or None if it is in `refused`.
+    `repeated` is true if an earlier request with the same key got this answer.  `stored` is true if
+    the broker's store has all quotes (only with `wait_stored`).
+    """
+
+    epoch: str = ""
+    positions: List[Optional[int]] = field(default_factory=list)
+    refused: List[RefusedQuote] = field(default_factory=list)
+    repeated: bool = False
+    stored: bool = False
+
+    def _add_answer(self, body: Mapping[str, Any]) -> None:
+        for row in body["quotes"]:
+            if "code" in row:
+                at = len(self.positions)
+                self.refused.append(RefusedQuote(at, row["code"], row["field"], row["message"]))
+            self.positions.append(row.get("seq"))
+        self._add_rest(body)
+
+    def _add_ack(self, ack: Mapping[str, Any]) -> None:
+        first = len(self.positions)
+        self.positions.extend(seq or None for seq in ack["positions"])
+        for row in ack["refused"]:
+            at, code, name = first + row["index"], row["code"], row.get("field", "")
+            about = f" (field {name})" if name else ""
+            self.refused.append(RefusedQuote(at, code, name, f"The broker refused it{about}."))
+        self._add_rest(ack)
+
+    def _add_rest(self, answer: Mapping[str, Any]) -> None:
+        self.epoch = answer.get("epoch", self.epoch)
+        self.repeated = self.repeated or answer.get("repeated", False)
+        self.stored = answer.get("stored", False)
+
+    def _checked(self) -> Published:
+        """Raises QuotesRefused if all are refused; logs a warning if some are."""
+        if self.refused:
+            first = self.refused[0]
+            text = f"quote {first.index} is refused: {first.code}: {first.message}"
+            if len(self.refused) == len(self.positions):
+                error = QuotesRefused("quotes_refused", f"No quote was accepted; {text}", "", 422)
+                error.published = self
+                raise error
+            log.warning("%d of %d quotes are refused; %s", len(self.refused), len(self.positions),
+                        text)
+        return self
+
+
+def line_of(quote: Publishable) -> str:
+    """The quote as JSON on one line.  Raises TypeError for a price that is a binary fraction."""
+    if isinstance(quote, Quote):
+        fields: Dict[str, Any] = {"symbol": quote.symbol, **_without_trace(quote)}
+        for name in (*PRICES, "currency", "source"):
+            if getattr(quote, name) is not None:
+                fields[name] = getattr(quote, name)
+        if quote.timestamp:
+            fields["timestamp"] = quote.timestamp
+    else:
+        fields = dict(quote)
+    for name in PRICES:
+        if isinstance(fields.get(name), float):
+            value = fields[name]
+            raise TypeError(
+                f'pregon: {name}={value!r} is a binary fraction, which is not exact: write '
+                f'Decimal("{value!r}") or "{value!r}"'
+            )
+    return json.dumps(fields, default=_plain, allow_nan=False, separators=(",", ":"))
+
+
+def _without_trace(quote: Quote) -> Dict[str, Any]:
+    return {name: v for name, v in quote.extra.items() if name not in ("trace", "accepted")}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, datetime) and value.tzinfo:
+        return value.timestamp()
+    raise TypeError(f"pregon: {value!r} cannot be a field of a quote")
+
+
+def lines_of(quotes: Union[Publishable, Iterable[Publishable]]) -> List[str]:
+    if isinstance(quotes, (Quote, Mapping)):
+        return [line_of(quotes)]
+    return [line_of(quote) for quote in quotes]
+
+
+def batches(lines: List[str], count: int, size: int) -> Iterable[List[str]]:
+    """Lists of at most `count` lines and `size` bytes; one empty list if there are none."""
+    batch: List[str] = []
+    used = 0
+    for line in lines:
+        more = len(line) + 1  # ASCII
+        if batch and (len(batch) == count or used + more > size):
+            yield batch
+            batch, used = [], 0
+        batch.append(line)
+        used += more
+    if batch or not lines:
+        yield batch
+
+
+def keys_of(key: Optional[str]) -> Iterable[str]:
+    """A key for each batch; the same ones when a program repeats its own key."""
+    first = key or uuid.uuid4().hex
+    yield first
+    count = 1
+    while True:
+        count += 1
+        yield f"{first}-{count}"
+
+
+def publish(
+    url: Urls,
+    quotes: Union[Publishable, Iterable[Publishable]],
+    *,
+    token: str,
+    feed: Optional[str] = None,
+    key: Optional[str] = None,
+    wait_stored: bool = False,
+    ended: bool = False,
+    timeout: float = 60.0,
+) -> Published:
+    """Publishes one quote or several over HTTP; returns when the broker's log has them.
+
+    A quote is a mapping: `{"symbol": "EUR/USD", "bid": Decimal("1.0842")}`.  `token` is the
+    gateway's PUBLISH_TOKEN.  A request whose answer is lost, or that the gateway cannot serve now,
+    is repeated with the same Idempotency-Key until `timeout`, so each quote is published once.  A
+    program that repeats its own work after a restart gives the `key` itself; keys count for ten
+    minutes.  `wait_stored` waits up to a second until the broker's store has the quotes.  `ended`
+    ends the feed after them.
+
+    Raises Refused; QuotesRefused if not one quote was accepted; Unreachable or a transient Refused
+    after `timeout`: then it is not known whether the last request took effect.  The exception's
+    `published` is what earlier requests of a long list have published.
+    """
+    lines = lines_of(quotes)
+    requester = Requester(addresses(url), token)
+    # An empty array, which keeps the feed alive, is no NDJSON.
+    headers = {"Content-Type": "application/x-ndjson" if lines else "application/json"}
+    if feed:
+        headers["X-Feed"] = feed
+    result = Published()
+    deadline = time.monotonic() + timeout
+    rest = list(batches(lines, PER_REQUEST, REQUEST_BYTES))
+    for number, (batch, one) in enumerate(zip(rest, keys_of(key)), 1):
+        headers["Idempotency-Key"] = one
+        parameters = {"stored": 1} if wait_stored else {}
+        if ended and number == len(rest):
+            parameters["ended"] = 1
+        left = max(0.0, deadline - time.monotonic())
+        body = "\n".join(batch).encode() if batch else b"[]"
+        try:
+            answer = requester.send("POST", "quotes", parameters, headers, body, timeout=left)
+            result._add_answer(answer.json())
+        except Refused as e:
+            if e.code != "quotes_refused":
+                e.published = result
+                raise
+            result._add_answer(e.body)
+        except Unreachable as e:
+            e.published = result
+            raise
+    return result._checked()
+
+
+class _Stream:
+    """Publishing over the stream, without I/O.  One message at a time, so quotes keep their order."""
+
+    def __init__(self, url: Urls, token: str, feed: Optional[str]) -> None:
+        self.link = Link(addresses(url), None)
+        self.token = token
+        self.feed = feed
+        self.count = 0
+
+    def steps(
+        self, lines: List[str], key: Optional[str], ended: bool, timeout: float
+    ) -> Steps:
+        """Publishes and emits a Published."""
+        result = Published()
+        deadline = time.monotonic() + timeout
+        rest, keys = lines, iter(keys_of(key))
+        try:
+            while True:
+                size = (yield from self.connected(deadline)) - 1024
+                batch = next(iter(batches(rest, PER_MESSAGE, size)))
+                rest = rest[len(batch) :]
+                members: Dict[str, Any] = {"key": next(keys)}
+                if ended and not rest:
+                    members["ended"] = True
+                ack = yield from self.publish_one(members, batch, deadline)
+                result._add_ack(ack)
+                if not rest:
+                    break
+        except PregonError as e:
+            e.published = result
+            raise
+        yield Emit(result._checked())
+
+    def connected(self, deadline: float) -> Generator[Step, Any, int]:
+        """Connects if necessary; returns the size of a message."""
+        self.link.deadline = deadline
+        yield from self.link.connect()
+        return int((self.link.welcome or {})["limits"]["message_bytes"])
+
+    def publish_one(
+        self, members: Mapping[str, Any], batch: List[str], deadline: float
+    ) -> Generator[Step, Any, Dict[str, Any]]:
+        """Repeats one message with its key until it is acknowledged."""
+        tries = 0
+        while True:
+            yield from self.connected(deadline)
+            self.count += 1
+            message = {"op": "publish", "id": self.count, "token": self.token, **members}
+            if self.feed:
+                message["feed"] = self.feed
+            text = json.dumps(message)[:-1] + ',"quotes":[' + ",".join(batch) + "]}"
+            error: PregonError
+            try:
+                yield Send(text)
+                while True:
+                    m = yield from self.link.receive()
+                    if m.get("id") == self.count and m.get("type") in ("ack", "error"):
+                        break
+                    if time.monotonic() > deadline:
+                        raise Unreachable("no_answer", "The gateway did not acknowledge in time.")
+                self.link.succeeded()
+                if m["type"] == "ack":
+                    return m
+                error = Refused(m["code"], m["message"], body=m)
+                if m["code"] not in AGAIN:
+                    raise error
+            except Disconnected as e:
+                error = Unreachable("unreachable", f"{e} before the answer")
+                self.link.welcome = None
+                yield Close()
+            pause = backoff(tries, 5) / 4
+            tries += 1
+            if time.monotonic() + pause > deadline:
+                raise error
+            yield Sleep(pause)
+
+
+class Publisher:
+    """Publishes over one WebSocket, for programs that publish all the time.
+
+        with pregon.Publisher("http://127.0.0.1:8000", token="...") as publisher:
+            publisher.publish({"symbol": "EUR/USD", "bid": "1.0842"})
+
+    It connects with the first `publish`, and again whenever the connection is lost.  Threads may
+    share it; their requests wait for each other.
+    """
+
+    def __init__(self, url: Urls, *, token: str, feed: Optional[str] = None) -> None:
+        self._stream = _Stream(url, token, feed)
+        self._channel = SyncChannel()
+        self._lock = threading.Lock()
+
+    def publish(
+        self,
+        quotes: Union[Publishable, Iterable[Publishable]],
+        *,
+        key: Optional[str] = None,
+        ended: bool = False,
+        timeout: float = 60.0,
+    ) -> Published:
+        """As the function `publish`, with the same promises and exceptions."""
+        lines = lines_of(quotes)
+        with self._lock:
+            (result,) = self._channel.run(self._stream.steps(lines, key, ended, timeout))
+        assert isinstance(result, Published)
+        return result
+
+    def close(self) -> None:
+        with self._lock:
+            self._stream.link.welcome = None
+            self._channel.close()
+
+    def __enter__(self) -> Publisher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class AsyncPublisher:
+    """The same for asyncio: `async with pregon.AsyncPublisher(...)`, `await publisher.publish(...)`."""
+
+    def __init__(self, url: Urls, *, token: str, feed: Optional[str] = None) -> None:
+        self._stream = _Stream(url, token, feed)
+        self._channel = AsyncChannel()
+        self._lock: Optional[asyncio.Lock] = None
+
+    async def publish(
+        self,
+        quotes: Union[Publishable, Iterable[Publishable]],
+        *,
+        key: Optional[str] = None,
+        ended: bool = False,
+        timeout: float = 60.0,
+    ) -> Published:
+        """As the function `publish`, with the same promises and exceptions."""
+        lines = lines_of(quotes)
+        self._lock = self._lock or asyncio.Lock()
+        async with self._lock:
+            steps = self._stream.steps(lines, key, ended, timeout)
+            found = [result async for result in self._channel.run(steps)]
+        result = found[0]
+        assert isinstance(result, Published)
+        return result
+
+    async def close(self) -> None:
+        self._stream.link.welcome = None
+        await self._channel.close()
+
+    async def __aenter__(self) -> AsyncPublisher:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
