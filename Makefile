@@ -96,7 +96,7 @@ AT_ONCE := $(shell echo $$((3 * $$(nproc))))
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: objects compilers all build deps web run test unit unit-build system check hdr-check arch-check docs docs-check \
-        test-sanitize coverage fuzz fuzz-build mutation test-compose test-web chaos chaos-locks attack bench bench-docs \
+        test-sanitize coverage fuzz fuzz-build mutation test-compose test-python test-web chaos chaos-locks attack bench bench-docs \
         bench-store bench-locks bench-instructions format format-check lint compdb install install-systemd clean help \
         FORCE
 
@@ -265,6 +265,13 @@ test-web: ## pregon.js under Node and in Chromium, the pages in all variants; bu
 	$(Q)$(MAKE) --no-print-directory $(JOBS) build $(NPM_TESTS)
 	$(Q)PREGON_BIN=$(abspath $(B)/bin) $(PYTHON) -m pytest -q -p no:cacheprovider tests/web $(PYTEST_ARGS)
 
+test-python: ## the Python package on every Python that this machine has; libraries from PyPI
+	$(Q)tools/install-deps build test python
+	$(Q)$(MAKE) --no-print-directory $(JOBS) build
+	$(Q)$(PYTHON) tests/python/venvs.py build/python
+	$(Q)PREGON_BIN=$(abspath $(B)/bin) $(PYTHON) -m pytest -q -p no:cacheprovider -n $(AT_ONCE) \
+	  tests/python $(PYTEST_ARGS)
+
 test-compose: deps ## docker-compose.yml on a real engine, scaled, killed, moved; skipped without one
 	$(Q)$(PYTHON) -m pytest -q -p no:cacheprovider tests/compose $(PYTEST_ARGS)
 
@@ -365,6 +372,7 @@ compile_commands.json: Makefile $(ALL_SRC)
 DOCUMENTS := README.md README.es.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md LICENSE .env.example docker-compose.yml \
              consumer/lib/pregon.h consumer/lib/pregon_publish.h feeder/data/README.md \
              $(wildcard docs/*.md docs/*.svg docs/protocol/*.md docs/adr/*.md consumer/examples/*.* consumer/js/*.* \
+               consumer/python/README.md \
                monitoring/*)
 DOC       := $(DESTDIR)$(PREFIX)/share/doc/pregon
 

@@ -1,26 +1,14 @@
-"""Take a lock over HTTP, renew it, release it.  Start the gateway with LOCKS_TOKEN=open-sesame.
+"""Let one of several processes work.  Start the gateway with LOCKS_TOKEN=open-sesame.
 
-usage: /usr/bin/python3 lock.py    (python3-requests)
+usage: python lock.py    (pip install ./consumer/python)
 """
-import secrets
 
-import requests
+import pregon
 
-LOCK, me = "http://127.0.0.1:8000/cotizaciones/locks/telegram-bot", secrets.token_hex(8)
-bot = requests.Session()
-bot.headers["Authorization"] = "Bearer open-sesame"  # the gateway's LOCKS_TOKEN
-
-
-def checked(answer):
-    if not answer.ok:
-        raise SystemExit("{code}: {message} {hint}".format(**answer.json()["error"]))
-    return answer.json()
-
-
-grant = checked(bot.put(LOCK, json={"owner": me, "ttl": 30, "lock_delay": 60}, timeout=5))
-# 409: another owner has it; repeat the request after Retry-After
-mine = {"owner": me, "token": grant["token"]}
-# renew every 10 s; 409: the lock is lost, stop at once
-checked(bot.put(LOCK, json=mine, timeout=5))
-# done: the next owner may begin
-checked(bot.delete(LOCK, params=mine, timeout=5))
+try:
+    with pregon.lock("telegram-bot", "http://127.0.0.1:8000", token="open-sesame",
+                     ttl=30, lock_delay=60, timeout=0) as lock:
+        lock.check()  # before each step of the work; raises LockLost when another may begin
+        print("working with the token", lock.token)
+except pregon.LockHeld as e:  # without timeout=0 it waits for its turn
+    raise SystemExit(e)

@@ -41,10 +41,10 @@ def rows(readme, heading):
 def test_it_is_short_and_links_to_every_example_which_a_test_runs(readme):
     assert len(text_of(readme).splitlines()) < 250
     folder = os.path.join("consumer", "examples")
-    here = os.path.join(pregon.ROOT, "tests", "system")
     tests = "".join(
-        text_of(os.path.join(here, f"test_{name}.py"))
-        for name in ("examples", "example_clients", "lib_publish")
+        text_of(os.path.join("tests", f"{name}.py"))
+        for name in ("system/test_examples", "system/test_example_clients",
+                     "system/test_lib_publish", "python/test_examples")
     )
     for name in set(os.listdir(os.path.join(pregon.ROOT, folder))) - {"README.md"}:
         assert f"({folder}/{name})" in text_of(readme), name

@@ -15,7 +15,7 @@ Urls = Union[str, Sequence[str]]
 
 
 class Address:
-    """One gateway.  `stream` is the URL of its WebSocket without patterns, `pages` of its routes."""
+    """One gateway.  `stream` is the URL of its WebSocket, `pages` that of its routes."""
 
     def __init__(self, given: str) -> None:
         parts = urlsplit(given)

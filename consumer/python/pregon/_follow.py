@@ -184,7 +184,7 @@ class Follower:
 
     @property
     def position(self) -> Optional[Position]:
-        """Everything up to here was received; a later `follow(since=...)` goes on from here."""
+        """Everything up to here was received; a later `follow(since=...)` goes on there."""
         return self._algorithm.tracker.value
 
     def __aiter__(self) -> Follower:
@@ -220,7 +220,7 @@ class SyncFollower:
 
     @property
     def position(self) -> Optional[Position]:
-        """Everything up to here was received; a later `follow_sync(since=...)` goes on from here."""
+        """Everything up to here was received; a later `follow_sync(since=...)` goes on there."""
         return self._algorithm.tracker.value
 
     def __iter__(self) -> Iterator[Quote]:

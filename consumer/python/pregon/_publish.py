@@ -41,7 +41,7 @@ class RefusedQuote:
 class Published:
     """What became of a list of quotes.
 
-    `positions` has one entry for each quote: its position in the log, or None if it is in `refused`.
+    `positions` has one entry for each quote: its position in the log, or None if it is refused.
     `repeated` is true if an earlier request with the same key got this answer.  `stored` is true if
     the broker's store has all quotes (only with `wait_stored`).
     """
@@ -207,7 +207,7 @@ def publish(
 
 
 class _Stream:
-    """Publishing over the stream, without I/O.  One message at a time, so quotes keep their order."""
+    """Publishing over the stream, without I/O: one message at a time, so quotes keep order."""
 
     def __init__(self, url: Urls, token: str, feed: Optional[str]) -> None:
         self.link = Link(addresses(url), None)
@@ -326,7 +326,7 @@ class Publisher:
 
 
 class AsyncPublisher:
-    """The same for asyncio: `async with pregon.AsyncPublisher(...)`, `await publisher.publish(...)`."""
+    """The same for asyncio: `async with pregon.AsyncPublisher(...)`, `await p.publish(...)`."""
 
     def __init__(self, url: Urls, *, token: str, feed: Optional[str] = None) -> None:
         self._stream = _Stream(url, token, feed)

@@ -31,7 +31,8 @@ class Position:
     def parse(cls, text: str) -> Position:
         epoch, colon, seq = text.partition(":")
         if not (colon and epoch and seq.isascii() and seq.isdigit()):
-            raise ValueError(f'pregon: "{text}" is no position; one looks like 0efc6f433b8d1fa2:980')
+            like = "0efc6f433b8d1fa2:980"
+            raise ValueError(f'pregon: "{text}" is no position; one looks like {like}')
         return cls(epoch, int(seq))
 
     def __str__(self) -> str:
