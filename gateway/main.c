@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "gateway/fanout/framing.h"
-#include "gateway/routes/broker_answer.h"
 #include "gateway/routes/handlers.h"
 #include "gateway/routes/http.h"
 #include "gateway/session/client.h"
@@ -178,11 +177,11 @@ static void on_gateways(void *ctx, struct span answer)
 {
     struct gateway *g = ctx;
     struct span list;
-    uint32_t count = broker_answer_list(answer, "gateways", &list);
+    uint32_t count = pack_find_list(answer, "gateways", &list);
 
     g->is_asking_takers = false;
     while (count--) {
-        struct span other = broker_answer_take(&list);
+        struct span other = pack_next_raw(&list);
 
         g->takers += !span_eq(pack_find_text(other, "name"), g->name) &&
                      pack_find_u(other, "connections", 0) < pack_find_u(other, "limit", 0);

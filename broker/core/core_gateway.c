@@ -29,18 +29,17 @@ void core_pack_gateways(struct core *d, struct control_request *q)
 
 static bool read_connection(struct span *c, struct registry_connection *out)
 {
-    struct pack_value head, id, host, port, since, protocol;
+    struct span host, protocol;
+    uint64_t id, port, since;
 
-    if (!pack_next(c, &head) || head.type != PACK_ARRAY || head.count != 5 || !pack_next(c, &id) ||
-        !pack_next(c, &host) || !pack_next(c, &port) || !pack_next(c, &since) ||
-        !pack_next(c, &protocol) || id.type != PACK_UINT || host.type != PACK_STR ||
-        host.text.len >= sizeof out->host || port.type != PACK_UINT || port.u > 65535 ||
-        since.type != PACK_UINT || protocol.type != PACK_STR)
+    if (!pack_next_array(c, 5) || !pack_next_u(c, &id) || !pack_next_text(c, &host) ||
+        !pack_next_u(c, &port) || !pack_next_u(c, &since) || !pack_next_text(c, &protocol) ||
+        host.len >= sizeof out->host || port > 65535)
         return false;
-    *out = (struct registry_connection){
-        .id = id.u, .since_us = (int64_t)since.u, .port = (uint16_t)port.u};
-    span_copy(out->protocol, sizeof out->protocol, protocol.text);
-    memcpy(out->host, host.text.at, host.text.len);
+    *out =
+        (struct registry_connection){.id = id, .since_us = (int64_t)since, .port = (uint16_t)port};
+    span_copy(out->protocol, sizeof out->protocol, protocol);
+    memcpy(out->host, host.at, host.len);
     return true;
 }
 
@@ -60,8 +59,9 @@ void core_on_report(struct core *d, struct control_request *q)
 {
     struct registry_gateway *g = registry_renew(d->registry, q->peer, d->time.awake);
     struct registry_connection c;
-    struct pack_value list, id;
-    struct span raw;
+    struct span list;
+    uint64_t id;
+    uint32_t count;
 
     if (!g) {
         request_report(d, q);
@@ -69,19 +69,15 @@ void core_on_report(struct core *d, struct control_request *q)
     }
     if (pack_find_bool(q->map, "reset", false))
         registry_reset(d->registry, g);
-    if (pack_find(q->map, "opened", &list, &raw) && list.type == PACK_ARRAY) {
-        pack_next(&raw, &list);
-        d->work -= list.count;
-        for (uint32_t i = 0; i < list.count && read_connection(&raw, &c); i++)
-            if (registry_open(d->registry, g, &c))
-                break;
-    }
-    if (pack_find(q->map, "closed", &list, &raw) && list.type == PACK_ARRAY) {
-        pack_next(&raw, &list);
-        d->work -= list.count;
-        for (uint32_t i = 0; i < list.count && pack_next(&raw, &id) && id.type == PACK_UINT; i++)
-            registry_close(d->registry, g, id.u);
-    }
+    count = pack_find_list(q->map, "opened", &list);
+    d->work -= count;
+    for (; count && read_connection(&list, &c); count--)
+        if (registry_open(d->registry, g, &c))
+            break;
+    count = pack_find_list(q->map, "closed", &list);
+    d->work -= count;
+    for (; count && pack_next_u(&list, &id); count--)
+        registry_close(d->registry, g, id);
     if (pack_find_u(q->map, "count", g->count) != g->count)
         request_report(d, q);
 }

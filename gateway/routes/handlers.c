@@ -25,19 +25,17 @@ static void put_connection(struct buf *b, const struct loop_request *q, bool is_
 static uint32_t put_all_connections(struct loop_request *q, struct span answer)
 {
     struct span c;
-    uint32_t count = broker_answer_list(answer, "connections", &c);
+    uint32_t count = pack_find_list(answer, "connections", &c);
 
     for (uint32_t i = 0; i < count; i++) {
-        struct pack_value head, gateway, host, port, since, protocol;
+        struct span gateway, host, protocol;
+        uint64_t port, since;
 
-        if (!pack_next(&c, &head) || head.type != PACK_ARRAY || head.count != 5 ||
-            !pack_next(&c, &gateway) || !pack_next(&c, &host) || !pack_next(&c, &port) ||
-            !pack_next(&c, &since) || !pack_next(&c, &protocol) || gateway.type != PACK_STR ||
-            host.type != PACK_STR || port.type != PACK_UINT || since.type != PACK_UINT ||
-            protocol.type != PACK_STR)
+        if (!pack_next_array(&c, 5) || !pack_next_text(&c, &gateway) ||
+            !pack_next_text(&c, &host) || !pack_next_u(&c, &port) || !pack_next_u(&c, &since) ||
+            !pack_next_text(&c, &protocol))
             return i;
-        put_connection(&q->body, q, i == 0, gateway.text, host.text, port.u, since.u,
-                       protocol.text);
+        put_connection(&q->body, q, i == 0, gateway, host, port, since, protocol);
     }
     return count;
 }
@@ -65,11 +63,11 @@ static uint32_t put_own_connections(struct handlers *h, struct loop_request *q)
 static void put_gateways(struct handlers *h, struct buf *b, struct span answer)
 {
     struct span c;
-    uint32_t count = broker_answer_list(answer, "gateways", &c);
+    uint32_t count = pack_find_list(answer, "gateways", &c);
 
     buf_adds(b, ",\"gateways\":[");
     for (uint32_t i = 0; i < count; i++) {
-        struct span gateway = broker_answer_take(&c);
+        struct span gateway = pack_next_raw(&c);
 
         buf_adds(b, i ? ",{\"name\":" : "{\"name\":");
         buf_json(b, pack_find_text(gateway, "name"));

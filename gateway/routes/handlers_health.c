@@ -198,12 +198,12 @@ void handlers_answer_health(void *ctx, struct span answer)
     struct buf feeds = {0};
     struct span c;
     struct keeping keeping = find_keeping(answer);
-    uint32_t count = broker_answer_list(answer, "feeds", &c);
+    uint32_t count = pack_find_list(answer, "feeds", &c);
     struct feeds_seen seen = {0};
     const char *ill;
 
     for (uint32_t i = 0; i < count; i++) {
-        struct span feed = broker_answer_take(&c);
+        struct span feed = pack_next_raw(&c);
 
         see_feed(&seen, feed);
         put_feed(&feeds, feed, i == 0, keeping.has_store);

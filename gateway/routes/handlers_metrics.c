@@ -270,7 +270,7 @@ static void put_broker(struct exposition *e, const struct broker_status *t)
             exposition_one(e, r->name, r->help, r->unit, n);
     }
     exposition_one(e, "pregon_broker_gateways", "Gateways that the broker hears.", PLAIN,
-                   broker_answer_list(t->status, "gateways", &list));
+                   pack_find_list(t->status, "gateways", &list));
 }
 
 static void put_feed_refusals(struct exposition *e, struct span feed)
@@ -293,7 +293,7 @@ static void put_feed_refusals(struct exposition *e, struct span feed)
 static void put_feeds(struct exposition *e, const struct broker_status *t, bool has_store)
 {
     struct span list, c;
-    uint32_t count = broker_answer_list(t->status, "feeds", &list);
+    uint32_t count = pack_find_list(t->status, "feeds", &list);
     uint64_t n;
 
     for (size_t i = 0; count && i < sizeof feed_rows / sizeof *feed_rows; i++) {
@@ -304,7 +304,7 @@ static void put_feeds(struct exposition *e, const struct broker_status *t, bool 
         exposition_begin(e, r->name, r->help);
         c = list;
         for (uint32_t k = 0; k < count; k++) {
-            struct span feed = broker_answer_take(&c);
+            struct span feed = pack_next_raw(&c);
 
             if (!find_number(feed, r->key, &n))
                 continue;
@@ -318,7 +318,7 @@ static void put_feeds(struct exposition *e, const struct broker_status *t, bool 
                      "Quotes refused at the broker's door, by reason.");
     c = list;
     for (uint32_t k = 0; k < count; k++)
-        put_feed_refusals(e, broker_answer_take(&c));
+        put_feed_refusals(e, pack_next_raw(&c));
 }
 
 void handlers_answer_metrics(void *ctx, struct span answer)

@@ -2,9 +2,9 @@
 #ifndef GATEWAY_ROUTES_HANDLERS_PRIVATE_H
 #define GATEWAY_ROUTES_HANDLERS_PRIVATE_H
 
-#include "gateway/routes/broker_answer.h"
 #include "gateway/routes/handlers.h"
 #include "gateway/routes/member.h"
+#include "shared/wire/pack.h"
 
 /* handlers_common.c */
 /* The last member of an answer's JSON, with its end. */

@@ -21,19 +21,14 @@ static void put_name(struct buf *b, struct span map)
 
 static void put_line(struct buf *b, struct span entry, bool shows_owners)
 {
-    struct pack_value list, owner;
-    struct span c;
+    struct span c, owner;
+    uint32_t count = shows_owners ? pack_find_list(entry, "line", &c) : 0;
 
     buf_adds(b, ",\"line\":[");
-    if (shows_owners && pack_find(entry, "line", &list, &c) && list.type == PACK_ARRAY) {
-        pack_next(&c, &list);
-        for (uint32_t i = 0; i < list.count && i < LINE_SHOWN; i++) {
-            if (!pack_next(&c, &owner) || owner.type != PACK_STR)
-                break;
-            if (i)
-                buf_addc(b, ',');
-            buf_json(b, owner.text);
-        }
+    for (uint32_t i = 0; i < count && i < LINE_SHOWN && pack_next_text(&c, &owner); i++) {
+        if (i)
+            buf_addc(b, ',');
+        buf_json(b, owner);
     }
     buf_addc(b, ']');
 }
@@ -87,21 +82,8 @@ void lock_json_entry(struct buf *b, struct span entry, bool shows_owners)
 /* The elements of an answer's "locks" that are maps, one by one. */
 static bool enter(struct span answer, struct span *c, uint32_t *count)
 {
-    struct pack_value list;
-
-    if (!pack_find(answer, "locks", &list, c) || list.type != PACK_ARRAY)
-        return false;
-    pack_next(c, &list);
-    *count = list.count;
-    return true;
-}
-
-static struct span take(struct span *c)
-{
-    struct span start = *c;
-
-    pack_skip(c);
-    return (struct span){start.at, start.len - c->len};
+    *count = pack_find_list(answer, "locks", c);
+    return c->at != NULL;
 }
 
 int lock_json_list(struct buf *b, struct span answer, bool shows_owners)
@@ -115,7 +97,7 @@ int lock_json_list(struct buf *b, struct span answer, bool shows_owners)
     for (uint32_t i = 0; i < count; i++) {
         if (i)
             buf_addc(b, ',');
-        lock_json_entry(b, take(&c), shows_owners);
+        lock_json_entry(b, pack_next_raw(&c), shows_owners);
     }
     buf_addc(b, ']');
     return (int)count;
@@ -129,7 +111,7 @@ bool lock_json_find(struct span answer, struct span name, struct span *entry)
     if (!enter(answer, &c, &count))
         return false;
     while (count--) {
-        struct span one = take(&c), found = pack_find_text(one, "name");
+        struct span one = pack_next_raw(&c), found = pack_find_text(one, "name");
 
         if (found.len == name.len && memcmp(found.at, name.at, name.len) == 0) {
             *entry = one;

@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "gateway/routes/broker_answer.h"
 #include "gateway/routes/member.h"
 #include "shared/wire/pack.h"
 #include "shared/wire/publish.h"
@@ -45,7 +44,7 @@ bool publish_reply_add(struct publish_reply *p, struct span answer)
     uint64_t count = pack_find_u(answer, "count", UINT64_MAX),
              seq = pack_find_u(answer, "first", 0), epoch = pack_find_u(answer, "epoch", 0);
     struct span c;
-    uint32_t left = broker_answer_list(answer, "refused", &c), refused = left;
+    uint32_t left = pack_find_list(answer, "refused", &c), refused = left;
     bool is_first = p->count == 0;
     struct publish_refusal r;
 

@@ -1,7 +1,6 @@
 #include "gateway/routes/quotes_json.h"
 
 #include "gateway/fanout/encode.h"
-#include "gateway/routes/broker_answer.h"
 #include "gateway/routes/member.h"
 #include "shared/wire/pack.h"
 #include "shared/wire/wire.h"
@@ -40,7 +39,7 @@ static bool put_entry(struct buf *b, struct span *c, bool is_first)
 void quotes_json_list(const struct loop_request *q, struct span answer, struct buf *b)
 {
     struct span c;
-    uint32_t count = broker_answer_list(answer, "quotes", &c), put = 0;
+    uint32_t count = pack_find_list(answer, "quotes", &c), put = 0;
     uint64_t next = pack_find_u(answer, "next", NO_NEXT);
 
     buf_adds(b, "{\"quotes\":[");
@@ -61,7 +60,7 @@ bool quotes_json_one(struct span answer, struct buf *b)
 {
     struct span c;
 
-    if (!broker_answer_list(answer, "quotes", &c) || !put_entry(b, &c, true))
+    if (!pack_find_list(answer, "quotes", &c) || !put_entry(b, &c, true))
         return false;
     buf_addc(b, '\n');
     return true;
@@ -101,19 +100,17 @@ static void put_record(struct buf *b, struct span symbol, const struct wire_reco
 static void put_records(const struct loop_request *q, struct span answer, struct buf *b)
 {
     struct span c;
-    uint32_t count = broker_answer_list(answer, "records", &c), put = 0;
+    uint32_t count = pack_find_list(answer, "records", &c), put = 0;
     uint64_t epoch = pack_find_u(answer, "epoch", 0);
 
     buf_adds(b, ",\"records\":[");
     for (uint32_t i = 0; i < count; i++) {
-        struct pack_value pair, topic, record;
+        struct span topic, record;
         struct wire_record r;
 
-        if (!pack_next(&c, &pair) || pair.type != PACK_ARRAY || pair.count != 2 ||
-            !pack_next(&c, &topic) || !pack_next(&c, &record) || topic.type != PACK_STR ||
-            record.type != PACK_BIN)
+        if (!pack_next_array(&c, 2) || !pack_next_text(&c, &topic) || !pack_next_bin(&c, &record))
             break;
-        if (wire_read(record.text, &r, NULL) || pack_check(r.body) ||
+        if (wire_read(record, &r, NULL) || pack_check(r.body) ||
             (r.kind != WIRE_QUOTE && r.kind != WIRE_STATE))
             continue;
         if (put++)
@@ -127,19 +124,19 @@ static void put_records(const struct loop_request *q, struct span answer, struct
 static uint32_t put_gaps(struct buf *b, struct span answer)
 {
     struct span c;
-    uint32_t count = broker_answer_list(answer, "gaps", &c), put = 0;
-    struct pack_value gap, first, last, reason;
+    uint32_t count = pack_find_list(answer, "gaps", &c), put = 0;
+    uint64_t first, last;
+    struct span reason;
 
     buf_adds(b, ",\"gaps\":[");
     for (; put < count; put++) {
-        if (!pack_next(&c, &gap) || gap.type != PACK_ARRAY || gap.count != 3 ||
-            !pack_next(&c, &first) || !pack_next(&c, &last) || !pack_next(&c, &reason) ||
-            first.type != PACK_UINT || last.type != PACK_UINT || reason.type != PACK_STR)
+        if (!pack_next_array(&c, 3) || !pack_next_u(&c, &first) || !pack_next_u(&c, &last) ||
+            !pack_next_text(&c, &reason))
             break;
         buf_adds(b, put ? ",{\"first\":" : "{\"first\":");
-        buf_addu(b, first.u);
-        member_u(b, "last", last.u);
-        member_text(b, "reason", reason.text);
+        buf_addu(b, first);
+        member_u(b, "last", last);
+        member_text(b, "reason", reason);
         buf_addc(b, '}');
     }
     buf_addc(b, ']');

@@ -112,27 +112,18 @@ static void judge_stored(struct link *k, struct span m)
 
 static bool take_refusal(struct span *c, uint64_t *line, struct span *reason)
 {
-    struct pack_value row, number, word;
-
-    if (!pack_next(c, &row) || row.type != PACK_ARRAY || row.count != 2 || !pack_next(c, &number) ||
-        number.type != PACK_UINT || !pack_next(c, &word) || word.type != PACK_STR ||
-        word.text.len > REASON_MAX)
-        return false;
-    *line = number.u;
-    *reason = word.text;
-    return true;
+    return pack_next_array(c, 2) && pack_next_u(c, line) && pack_next_text(c, reason) &&
+           reason->len <= REASON_MAX;
 }
 
 /* The broker names some of the lines that it refused since its last notice. */
 static void take_refusals(struct link *k, struct span m)
 {
-    struct pack_value rows;
     struct span c, reason;
     uint64_t line;
+    uint32_t count = pack_find_list(m, "refusals", &c);
 
-    if (!pack_find(m, "refusals", &rows, &c) || !pack_next(&c, &rows) || rows.type != PACK_ARRAY)
-        return;
-    for (uint32_t i = 0; i < rows.count && take_refusal(&c, &line, &reason); i++) {
+    for (uint32_t i = 0; i < count && take_refusal(&c, &line, &reason); i++) {
         if (!i)
             link_note(k, &k->refusal_limit, LOG_WARNING,
                       "the broker refused the quote of line %llu: %.*s; refused so far: %llu",

@@ -114,26 +114,25 @@ static bool is_missing(struct receiver *f, struct span name, uint64_t seq, bool 
  */
 static bool check_changed(struct receiver *f, struct span body)
 {
-    struct pack_value list, pair, symbol, seq;
-    struct span c;
+    struct span c, symbol;
+    uint64_t seq;
+    uint32_t count = pack_find_list(body, "changed", &c);
     bool is_complete = pack_find_bool(body, "complete", true), is_followed;
     char text[QUOTE_SYMBOL_MAX + 1];
 
-    if (!pack_find(body, "changed", &list, &c) || list.type != PACK_ARRAY)
+    if (!c.at)
         return false;
-    pack_next(&c, &list);
-    for (uint32_t i = 0; i < list.count; i++) {
-        if (!pack_next(&c, &pair) || pair.type != PACK_ARRAY || pair.count != 2 ||
-            !pack_next(&c, &symbol) || !pack_next(&c, &seq) || symbol.type != PACK_STR ||
-            seq.type != PACK_UINT || !quote_is_symbol(symbol.text))
+    for (uint32_t i = 0; i < count; i++) {
+        if (!pack_next_array(&c, 2) || !pack_next_text(&c, &symbol) || !pack_next_u(&c, &seq) ||
+            !quote_is_symbol(symbol))
             return false;
-        if (!is_missing(f, symbol.text, seq.u, &is_followed))
+        if (!is_missing(f, symbol, seq, &is_followed))
             continue;
         is_complete = false;
         f->gaps++;
-        span_copy(text, sizeof text, symbol.text);
+        span_copy(text, sizeof text, symbol);
         receiver_note(f, false, "%s: the record %llu never came: asking for it", text,
-                      (unsigned long long)seq.u);
+                      (unsigned long long)seq);
         if (is_followed)
             receiver_doubt(f);
         else

@@ -339,14 +339,11 @@ static bool take_entry(struct receiver *f, const struct receiver_request *q,
 /* false: the link is unverified now. */
 static bool take_entries(struct receiver *f, const struct receiver_request *q, struct span answer)
 {
-    struct pack_value list;
     struct wire_entry e;
     struct span c;
+    uint32_t count = pack_find_list(answer, "quotes", &c);
 
-    if (!pack_find(answer, "quotes", &list, &c) || list.type != PACK_ARRAY)
-        return true;
-    pack_next(&c, &list);
-    for (uint32_t i = 0; i < list.count && !f->is_paused && wire_take_entry(&c, &e); i++)
+    for (uint32_t i = 0; i < count && !f->is_paused && wire_take_entry(&c, &e); i++)
         if (!take_entry(f, q, &e))
             return false;
     return true;

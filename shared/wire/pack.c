@@ -200,6 +200,14 @@ bool pack_skip(struct span *c)
     return true;
 }
 
+struct span pack_next_raw(struct span *c)
+{
+    struct span start = *c;
+
+    pack_skip(c);
+    return (struct span){start.at, start.len - c->len};
+}
+
 bool pack_find(struct span map, const char *key, struct pack_value *out, struct span *raw)
 {
     struct pack_value head, k;
@@ -221,6 +229,16 @@ bool pack_find(struct span map, const char *key, struct pack_value *out, struct 
         }
     }
     return false;
+}
+
+uint32_t pack_find_list(struct span map, const char *key, struct span *c)
+{
+    struct pack_value list;
+
+    if (pack_find(map, key, &list, c) && list.type == PACK_ARRAY && pack_next(c, &list))
+        return list.count;
+    *c = (struct span){NULL, 0};
+    return 0;
 }
 
 uint64_t pack_find_u(struct span map, const char *key, uint64_t fallback)

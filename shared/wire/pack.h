@@ -72,8 +72,49 @@ static inline bool pack_next(struct span *cursor, struct pack_value *out)
     return true;
 }
 
+/* Enter the next value if it is an array of `count` elements. */
+static inline bool pack_next_array(struct span *cursor, uint32_t count)
+{
+    struct pack_value v;
+
+    return pack_next(cursor, &v) && v.type == PACK_ARRAY && v.count == count;
+}
+
+/* The next value, if it has this type; else false, and *out is untouched. */
+static inline bool pack_next_u(struct span *cursor, uint64_t *out)
+{
+    struct pack_value v;
+
+    if (!pack_next(cursor, &v) || v.type != PACK_UINT)
+        return false;
+    *out = v.u;
+    return true;
+}
+
+static inline bool pack_next_bytes(struct span *cursor, enum pack_type type, struct span *out)
+{
+    struct pack_value v;
+
+    if (!pack_next(cursor, &v) || v.type != type)
+        return false;
+    *out = v.text;
+    return true;
+}
+
+static inline bool pack_next_text(struct span *cursor, struct span *out)
+{
+    return pack_next_bytes(cursor, PACK_STR, out);
+}
+
+static inline bool pack_next_bin(struct span *cursor, struct span *out)
+{
+    return pack_next_bytes(cursor, PACK_BIN, out);
+}
+
 /* Move past one whole value.  Returns false if malformed. */
 bool pack_skip(struct span *cursor);
+/* The bytes of the next value, which must be well-formed. */
+struct span pack_next_raw(struct span *cursor);
 /*
  * Read one value `depth` containers deep and move past the whole of it, checked as pack_check does:
  * for callers that read a map's pairs and check them in one walk.
@@ -92,6 +133,11 @@ MUST_CHECK static inline enum err pack_take(struct span *cursor, int depth, stru
  * Returns false if there is no such key, or `map` is not a map.
  */
 bool pack_find(struct span map, const char *key, struct pack_value *out, struct span *raw);
+/*
+ * Enter the array that `key` names: returns its length, and *c is at its first element.  c->at is
+ * NULL if the map has no such array.
+ */
+uint32_t pack_find_list(struct span map, const char *key, struct span *c);
 
 /* The unsigned value of `key`, or the fallback if it is missing or of another type. */
 uint64_t pack_find_u(struct span map, const char *key, uint64_t fallback);

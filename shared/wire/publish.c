@@ -12,12 +12,11 @@ bool publish_is_key(struct span key)
 
 bool publish_take_refusal(struct span *c, struct publish_refusal *out)
 {
-    struct pack_value head, index, reason, field;
+    struct publish_refusal r;
 
-    if (!pack_next(c, &head) || head.type != PACK_ARRAY || head.count != 3 ||
-        !pack_next(c, &index) || index.type != PACK_UINT || !pack_next(c, &reason) ||
-        reason.type != PACK_STR || !pack_next(c, &field) || field.type != PACK_STR)
+    if (!pack_next_array(c, 3) || !pack_next_u(c, &r.index) || !pack_next_text(c, &r.reason) ||
+        !pack_next_text(c, &r.field))
         return false;
-    *out = (struct publish_refusal){index.u, reason.text, field.text};
+    *out = r;
     return true;
 }

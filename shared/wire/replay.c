@@ -21,7 +21,8 @@ void replay_put_hole(struct buf *out, uint64_t first, uint64_t last, struct span
 struct holes {
     struct span c;
     uint32_t left;
-    struct pack_value first, last, reason; /* the next hole */
+    uint64_t first, last; /* the next hole */
+    struct span reason;
 };
 
 static void pass_hole(uint64_t first, uint64_t last, struct span reason, replay_record *each,
@@ -38,15 +39,11 @@ static void pass_hole(uint64_t first, uint64_t last, struct span reason, replay_
 
 static bool next_hole(struct holes *h)
 {
-    struct pack_value head;
-
     if (!h->left)
         return false;
     h->left--;
-    if (!pack_next(&h->c, &head) || head.type != PACK_ARRAY || head.count != 3 ||
-        !pack_next(&h->c, &h->first) || !pack_next(&h->c, &h->last) ||
-        !pack_next(&h->c, &h->reason) || h->first.type != PACK_UINT || h->last.type != PACK_UINT ||
-        h->reason.type != PACK_STR || h->first.u > h->last.u)
+    if (!pack_next_array(&h->c, 3) || !pack_next_u(&h->c, &h->first) ||
+        !pack_next_u(&h->c, &h->last) || !pack_next_text(&h->c, &h->reason) || h->first > h->last)
         h->left = 0;
     else
         return true;
@@ -57,11 +54,10 @@ static bool next_hole(struct holes *h)
 static void pass_holes(struct holes *h, bool *has_one, uint64_t *after, uint64_t seq,
                        replay_record *each, void *ctx)
 {
-    while (*has_one && h->last.u < seq) {
-        if (h->last.u > *after) {
-            pass_hole(h->first.u > *after ? h->first.u : *after + 1, h->last.u, h->reason.text,
-                      each, ctx);
-            *after = h->last.u;
+    while (*has_one && h->last < seq) {
+        if (h->last > *after) {
+            pass_hole(h->first > *after ? h->first : *after + 1, h->last, h->reason, each, ctx);
+            *after = h->last;
         }
         *has_one = next_hole(h);
     }
@@ -69,37 +65,31 @@ static void pass_holes(struct holes *h, bool *has_one, uint64_t *after, uint64_t
 
 void replay_each(struct span answer, uint64_t after, replay_record *each, void *ctx)
 {
-    struct pack_value list, pair, topic, record;
-    struct holes holes = {.left = 0};
+    struct holes holes;
+    struct span c, topic, record;
     struct wire_record r;
-    struct span c;
     uint64_t upto = pack_find_u(answer, "upto", 0);
+    uint32_t count = pack_find_list(answer, "records", &c);
     bool has_hole;
 
-    if (pack_find(answer, "gaps", &list, &holes.c) && list.type == PACK_ARRAY) {
-        pack_next(&holes.c, &list);
-        holes.left = list.count;
-    }
-    has_hole = next_hole(&holes);
-    if (!pack_find(answer, "records", &list, &c) || list.type != PACK_ARRAY)
+    if (!c.at)
         return;
-    pack_next(&c, &list);
-    for (uint32_t i = 0; i < list.count; i++) {
-        if (!pack_next(&c, &pair) || pair.type != PACK_ARRAY || pair.count != 2 ||
-            !pack_next(&c, &topic) || !pack_next(&c, &record) || topic.type != PACK_STR ||
-            record.type != PACK_BIN)
+    holes.left = pack_find_list(answer, "gaps", &holes.c);
+    has_hole = next_hole(&holes);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!pack_next_array(&c, 2) || !pack_next_text(&c, &topic) || !pack_next_bin(&c, &record))
             break;
-        if (wire_read_header(record.text, &r) || r.seq <= after)
+        if (wire_read_header(record, &r) || r.seq <= after)
             continue;
-        if (!wire_topic_symbol(topic.text).len && r.kind != WIRE_LOST)
+        if (!wire_topic_symbol(topic).len && r.kind != WIRE_LOST)
             continue;
         pass_holes(&holes, &has_hole, &after, r.seq, each, ctx);
         after = r.seq;
         /* A page of the store may be damaged where SQLite cannot detect it. */
-        if (wire_read(record.text, &r, NULL) || pack_check(r.body))
+        if (wire_read(record, &r, NULL) || pack_check(r.body))
             pass_hole(r.seq, r.seq, SPAN("damaged"), each, ctx);
         else
-            each(ctx, topic.text, &r);
+            each(ctx, topic, &r);
     }
     pass_holes(&holes, &has_hole, &after, upto + 1, each, ctx);
 }

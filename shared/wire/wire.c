@@ -37,16 +37,6 @@ void wire_put(struct buf *out, const struct wire_record *r)
         buf_addc(out, (char)0xC0); /* nil */
 }
 
-static bool take_u64(struct span *c, uint64_t *out)
-{
-    struct pack_value v;
-
-    if (!pack_next(c, &v) || v.type != PACK_UINT)
-        return false;
-    *out = v.u;
-    return true;
-}
-
 /* Reads the fixed layout that our writers use.  Returns false if the header has another layout. */
 static bool take_our_header(struct span *c, struct wire_record *out)
 {
@@ -85,9 +75,9 @@ static enum err take_header(struct span *c, struct wire_record *out, uint32_t *c
         *count = 7;
         return OK;
     }
-    if (!pack_next(c, &head) || head.type != PACK_ARRAY || head.count < 7 || !take_u64(c, &kind) ||
-        !take_u64(c, &r.epoch) || !take_u64(c, &r.seq) || !take_u64(c, &r.prev) ||
-        !take_u64(c, &r.sent_us) || !take_u64(c, &r.accepted_us))
+    if (!pack_next(c, &head) || head.type != PACK_ARRAY || head.count < 7 ||
+        !pack_next_u(c, &kind) || !pack_next_u(c, &r.epoch) || !pack_next_u(c, &r.seq) ||
+        !pack_next_u(c, &r.prev) || !pack_next_u(c, &r.sent_us) || !pack_next_u(c, &r.accepted_us))
         return ERR_MALFORMED;
     if (kind < WIRE_QUOTE || kind > WIRE_KEY)
         return ERR_MALFORMED;
@@ -148,17 +138,13 @@ enum err wire_open(struct span message, struct wire_record *out, bool *stampable
 
 bool wire_take_entry(struct span *c, struct wire_entry *out)
 {
-    struct pack_value head, symbol, seq, state, record;
+    struct span state, record;
 
-    if (!pack_next(c, &head) || head.type != PACK_ARRAY || head.count != 4 ||
-        !pack_next(c, &symbol) || symbol.type != PACK_STR || !pack_next(c, &seq) ||
-        seq.type != PACK_UINT || !pack_next(c, &state) || state.type != PACK_STR ||
-        !pack_next(c, &record) || record.type != PACK_BIN || !quote_is_symbol(symbol.text) ||
-        wire_read(record.text, &out->quote, NULL) || pack_check(out->quote.body))
+    if (!pack_next_array(c, 4) || !pack_next_text(c, &out->symbol) || !pack_next_u(c, &out->seq) ||
+        !pack_next_text(c, &state) || !pack_next_bin(c, &record) || !quote_is_symbol(out->symbol) ||
+        wire_read(record, &out->quote, NULL) || pack_check(out->quote.body))
         return false;
-    out->symbol = symbol.text;
-    out->seq = seq.u;
-    out->is_stale = span_eq(state.text, "stale");
+    out->is_stale = span_eq(state, "stale");
     return true;
 }
 

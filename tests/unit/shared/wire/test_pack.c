@@ -373,6 +373,34 @@ static void what_is_cut_becomes_json_up_to_the_cut(void **state)
     buf_free(&json);
 }
 
+static void a_list_is_entered_and_its_values_taken_by_type(void **state)
+{
+    struct buf b = {0};
+    struct span c, text = SPAN("?");
+    uint64_t n = 9;
+
+    (void)state;
+    packed(&b, "{'list':[7,'a',[1,2],{'x':[3]},'b'],'none':[],'number':7}");
+    assert_int_equal(pack_find_list(buf_span(&b), "list", &c), 5);
+    assert_false(pack_next_text(&c, &text)); /* it is a number */
+    assert_true(span_eq(text, "?"));
+    assert_int_equal(pack_find_list(buf_span(&b), "list", &c), 5);
+    assert_true(pack_next_u(&c, &n) && n == 7);
+    assert_true(pack_next_text(&c, &text) && span_eq(text, "a"));
+    assert_true(pack_next_array(&c, 2));
+    assert_true(pack_next_u(&c, &n) && n == 1);
+    assert_false(pack_next_array(&c, 2));
+    assert_true(span_eq(pack_next_raw(&c), "\x81\xa1x\x91\x03"));
+    assert_false(pack_next_bin(&c, &text));
+    assert_int_equal(pack_find_list(buf_span(&b), "none", &c), 0);
+    assert_non_null(c.at);
+    assert_int_equal(pack_find_list(buf_span(&b), "number", &c), 0);
+    assert_null(c.at);
+    assert_int_equal(pack_find_list(buf_span(&b), "missing", &c), 0);
+    assert_null(c.at);
+    buf_free(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -387,6 +415,7 @@ int main(void)
         cmocka_unit_test(what_we_write_is_what_we_read),
         cmocka_unit_test(what_is_cut_becomes_json_up_to_the_cut),
         cmocka_unit_test(bytes_that_are_no_text_become_json_all_the_same),
+        cmocka_unit_test(a_list_is_entered_and_its_values_taken_by_type),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
