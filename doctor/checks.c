@@ -99,6 +99,7 @@ struct checks_handshake *checks_shake(struct checks *x, const char *base, const 
         .path = "/ws/cotizaciones",
         .origin = origin[0] ? origin : NULL,
         .token = x->gateway.websocket_token,
+        .language = x->language,
         .patience_ms = (int)x->config.patience,
     };
     struct checks_handshake *h;

@@ -41,6 +41,7 @@ struct checks_handshake {
 
 struct checks {
     struct doctor_config config;
+    enum language language;
     struct finding_list found;
     struct config_file file;
     char env_file[CHECKS_WHERE_MAX];

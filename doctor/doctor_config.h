@@ -21,6 +21,10 @@
       "Seconds by which the clocks of two machines may differ.")                         \
     X(int, DISK_FREE_MIN, disk_free_min, "1073741824", 0, INT64_MAX, NULL,               \
       "Bytes that the disk of STORE should have free.")                                  \
+    X(text, LANG, lang, "", 0, 100, NULL,                                                \
+      "Language of the texts: es, en, or a locale like es_AR.UTF-8; any other is "       \
+      "English. LC_ALL and LC_MESSAGES take precedence over the variable, not over "     \
+      "the flag.")                                                                       \
     X(flag, JSON, json, "0", 0, 1, NULL,                                                 \
       "One JSON object instead of text.")                                                \
     X(flag, LIST, list, "0", 0, 1, NULL,                                                 \

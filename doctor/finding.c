@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "doctor/doctor_text.h"
 #include "shared/base/mem.h"
 
 static const struct {
@@ -99,27 +100,49 @@ static void put_line(struct buf *out, const char *label, const char *text)
     buf_addc(out, '\n');
 }
 
-void finding_put_text(const struct finding *f, struct buf *out)
+static void put_translated(struct buf *out, enum language l, const char *label, const char *text)
 {
-    buf_printf(out, "%-7s  %s%s", words[names[f->name].severity], names[f->name].text,
-               f->where[0] ? "  at " : "");
-    put_line(out, "", f->where);
-    if (!f->where[0])
+    struct buf shown = {0};
+
+    doctor_text_add(&shown, l, text);
+    put_line(out, label, buf_text(&shown));
+    buf_free(&shown);
+}
+
+void finding_put_text(const struct finding *f, enum language l, struct buf *out)
+{
+    size_t start = out->len;
+
+    doctor_text_add(out, l, words[names[f->name].severity]);
+    buf_printf(out, "%*s  %s", out->len - start < 7 ? (int)(7 - (out->len - start)) : 0, "",
+               names[f->name].text);
+    if (f->where[0])
+        put_translated(out, l, l == LANGUAGE_ES ? "  en " : "  at ", f->where);
+    else
         buf_addc(out, '\n');
-    put_line(out, "         ", f->seen);
-    put_line(out, "         do:     ", f->todo);
+    put_translated(out, l, "         ", f->seen);
+    put_translated(out, l, l == LANGUAGE_ES ? "         hacer:  " : "         do:     ", f->todo);
     put_line(out, "         .env:   ", f->change);
 }
 
-void finding_put_json(const struct finding *f, struct buf *out)
+static void put_json_text(struct buf *out, enum language l, const char *text)
+{
+    struct buf shown = {0};
+
+    doctor_text_add(&shown, l, text);
+    buf_jsons(out, buf_text(&shown));
+    buf_free(&shown);
+}
+
+void finding_put_json(const struct finding *f, enum language l, struct buf *out)
 {
     buf_printf(out, "{\"name\":\"%s\",\"severity\":\"%s\",\"seen\":", names[f->name].text,
                words[names[f->name].severity]);
-    buf_jsons(out, f->seen);
+    put_json_text(out, l, f->seen);
     buf_adds(out, ",\"where\":");
-    buf_jsons(out, f->where);
+    put_json_text(out, l, f->where);
     buf_adds(out, ",\"do\":");
-    buf_jsons(out, f->todo);
+    put_json_text(out, l, f->todo);
     buf_adds(out, ",\"change\":");
     buf_jsons(out, f->change);
     buf_addc(out, '}');

@@ -13,6 +13,7 @@
 
 #include "gateway/policy/admission.h"
 #include "shared/base/buf.h"
+#include "shared/base/language.h"
 
 /* name, severity, meaning */
 #define FINDING_LIST(X)                                                                   \
@@ -125,8 +126,8 @@ void finding_free(struct finding_list *l);
 /* Append text without what could move a terminal's cursor: it may come from a network. */
 void finding_put_clean(struct buf *out, const char *text);
 
-/* Append one finding as a text, or as a JSON object. */
-void finding_put_text(const struct finding *f, struct buf *out);
-void finding_put_json(const struct finding *f, struct buf *out);
+/* Append one finding as a text, or as a JSON object, in that language (doctor_text.h). */
+void finding_put_text(const struct finding *f, enum language l, struct buf *out);
+void finding_put_json(const struct finding *f, enum language l, struct buf *out);
 
 #endif

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "doctor/checks.h"
+#include "doctor/doctor_text.h"
 #include "doctor/probe.h"
 #include "shared/config/config_help.h"
 #include "shared/base/json.h"
@@ -54,6 +55,24 @@ static void lend_environment(const char *path)
     config_file_free(&file);
 }
 
+/*
+ * The language is that of the first variable that is set.  The setting LANG has the last one's
+ * value, unless the flag --lang is given.
+ */
+static void take_locale(void)
+{
+    static const char *const names[] = {"LC_ALL", "LC_MESSAGES", "LANG"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *value = getenv(names[i]);
+
+        if (value && value[0]) {
+            setenv("LANG", value, 1);
+            return;
+        }
+    }
+}
+
 static void load(char **argv, const char *env_file, struct doctor_config *config)
 {
     char none[] = "--env-file=/dev/null";
@@ -87,39 +106,62 @@ static bool is_url(const char *setting, const char *value)
     return false;
 }
 
-static void list_names(void)
+static void list_names(enum language l)
 {
     static const char *const severities[] = {"error", "warning", "note"};
+    struct buf meaning = {0};
 
-    for (int i = 0; i < FINDING_END; i++)
+    for (int i = 0; i < FINDING_END; i++) {
+        buf_clear(&meaning);
+        doctor_text_add(&meaning, l, finding_meaning((enum finding_name)i));
         printf("%-29s %-8s %s\n", finding_text((enum finding_name)i),
-               severities[finding_severity((enum finding_name)i)],
-               finding_meaning((enum finding_name)i));
+               severities[finding_severity((enum finding_name)i)], buf_text(&meaning));
+    }
+    buf_free(&meaning);
+}
+
+static void put_handshake(const struct checks *x, const struct checks_handshake *h, struct buf *out)
+{
+    struct buf who = {0};
+
+    buf_printf(out, "%-10s ", h->through);
+    doctor_text_add(out, x->language, h->is_admitted ? "admits " : "refuses");
+    buf_addc(out, ' ');
+    doctor_text_add(&who, x->language, h->origin[0] ? h->origin : "programs, which send no Origin");
+    buf_printf(&who, ": HTTP %d ", h->status);
+    doctor_text_add(&who, x->language, h->code[0] ? h->code : "without a reason");
+    finding_put_clean(out, buf_text(&who));
+    if (!h->is_expected)
+        doctor_text_add(out, x->language, ", which is not as it should be");
+    buf_addc(out, '\n');
+    buf_free(&who);
+}
+
+static void put_count(const struct checks *x, enum finding_severity severity, const char *one,
+                      const char *many, const char *end, struct buf *out)
+{
+    size_t count = finding_count(&x->found, severity);
+
+    buf_printf(out, "%zu ", count);
+    doctor_text_add(out, x->language, count == 1 ? one : many);
+    buf_adds(out, end);
 }
 
 static void put_text(const struct checks *x, struct buf *out)
 {
-    size_t errors = finding_count(&x->found, FINDING_ERROR),
-           warnings = finding_count(&x->found, FINDING_WARNING),
-           notes = finding_count(&x->found, FINDING_NOTE);
-
     for (size_t i = 0; i < x->found.count; i++) {
-        finding_put_text(&x->found.items[i], out);
+        finding_put_text(&x->found.items[i], x->language, out);
         buf_addc(out, '\n');
     }
-    for (size_t i = 0; i < x->handshake_count; i++) {
-        const struct checks_handshake *h = &x->handshakes[i];
-
-        buf_printf(out, "%-10s %s ", h->through, h->is_admitted ? "admits " : "refuses");
-        finding_put_clean(out, h->origin[0] ? h->origin : "programs, which send no Origin");
-        buf_printf(out, ": HTTP %d ", h->status);
-        finding_put_clean(out, h->code[0] ? h->code : "without a reason");
-        buf_printf(out, "%s\n", h->is_expected ? "" : ", which is not as it should be");
+    for (size_t i = 0; i < x->handshake_count; i++)
+        put_handshake(x, &x->handshakes[i], out);
+    if (!finding_count(&x->found, FINDING_ERROR) && !finding_count(&x->found, FINDING_WARNING)) {
+        doctor_text_add(out, x->language, "Everything works.");
+        buf_addc(out, '\n');
     }
-    if (!errors && !warnings)
-        buf_adds(out, "Everything works.\n");
-    buf_printf(out, "%zu error%s, %zu warning%s, %zu note%s\n", errors, errors == 1 ? "" : "s",
-               warnings, warnings == 1 ? "" : "s", notes, notes == 1 ? "" : "s");
+    put_count(x, FINDING_ERROR, "error", "errors", ", ", out);
+    put_count(x, FINDING_WARNING, "warning", "warnings", ", ", out);
+    put_count(x, FINDING_NOTE, "note", "notes", "\n", out);
 }
 
 static void put_json(const struct checks *x, struct buf *out)
@@ -136,7 +178,7 @@ static void put_json(const struct checks *x, struct buf *out)
     for (size_t i = 0; i < x->found.count; i++) {
         if (i)
             buf_addc(out, ',');
-        finding_put_json(&x->found.items[i], out);
+        finding_put_json(&x->found.items[i], x->language, out);
     }
     buf_adds(out, "],\"handshakes\":[");
     for (size_t i = 0; i < x->handshake_count; i++) {
@@ -188,9 +230,11 @@ int main(int argc, char **argv)
     (void)argc;
     if (is_default)
         env_file = CONFIG_HELP_ENV_FILE;
+    take_locale();
     load(argv, env_file, &x.config);
+    (void)language_read(span_of(x.config.lang), &x.language);
     if (x.config.list) {
-        list_names();
+        list_names(x.language);
         code = 0;
     } else if (is_url("PUBLIC_URL", x.config.public_url) &&
                is_url("GATEWAY_URL", x.config.gateway_url)) {

@@ -302,7 +302,7 @@ void probe_handshake(const struct probe_request *q, struct probe_answer *out)
             buf_printf(&request, "Origin: %s\r\n", q->origin);
         if (q->token && q->token[0])
             buf_printf(&request, "Authorization: Bearer %s\r\n", q->token);
-        buf_adds(&request, "\r\n");
+        buf_printf(&request, "Accept-Language: %s\r\n\r\n", language_code(q->language));
         if (send_all(e, &request, until))
             read_answer(e, until, out);
         else

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "shared/base/buf.h"
+#include "shared/base/language.h"
 
 #define PROBE_ERROR_MAX 300
 
@@ -32,6 +33,7 @@ struct probe_request {
     const char *path;             /* "/cotizaciones/live" */
     const char *origin;           /* NULL: no Origin header */
     const char *token;            /* NULL or "": no bearer */
+    enum language language;       /* of the reasons for a refused handshake */
     const char *method, *headers; /* of a preflight, as its Access-Control-Request headers */
     int patience_ms;
 };

@@ -63,6 +63,10 @@ static const struct language_text texts[] = {
      "Host and be listed in FORWARDED_ALLOW_IPS.",
      "Agrega %s a CORS_ORIGINS. Si es la dirección de este mismo servidor, el proxy debe "
      "reenviar Host y estar en FORWARDED_ALLOW_IPS."},
+    {"A page of another site requests events without an Origin header.",
+     "Una página de otro sitio pide eventos sin la cabecera Origin."},
+    {"Use EventSource, or fetch with CORS, in a page whose origin is in CORS_ORIGINS.",
+     "Usa EventSource, o fetch con CORS, en una página cuyo origen esté en CORS_ORIGINS."},
     {"The token is wrong.", "El token es incorrecto."},
     {"A token is needed.", "Hace falta un token."},
     {"Send 'Authorization: Bearer TOKEN' or ?token=TOKEN with the value of WEBSOCKET_TOKEN.",

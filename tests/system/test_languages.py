@@ -77,7 +77,26 @@ def test_every_sentence_of_the_gateway_has_a_spanish_text():
     assert missing == []
 
 
-@pytest.mark.parametrize("path", ["gateway/http/reply_text.c"])
+def test_every_text_of_the_doctor_has_a_spanish_one():
+    """Texts for people are three words or more."""
+    known = "\n".join(table("doctor/doctor_text.c"))
+    paths = [p for p in glob.glob("doctor/*.c", root_dir=pregon.ROOT)
+             if os.path.basename(p) not in ("doctor_text.c", "doctor_config.c", "holder.c")]
+    said = {text.strip(): path for path in paths for text, before in strings(preprocessed(path))
+            if re.search(r"[a-z]+ [a-z]+ \S", text) and "HTTP/1.1" not in text
+            and not re.search(NOT_FOR_PEOPLE, re.split(r"[;{}]\s", before[-600:])[-1])}
+    for text in list(said):
+        if "must be http://HOST" in text:  # of a wrong flag: as all programs say it
+            del said[text]
+        elif text.startswith("handshakes are refused: "):
+            said[text.split(": ")[1]] = said.pop(text)
+    missing = [f"{path}: {text}" for text, path in said.items()
+               if text.replace("https://foreign.invalid", "%s") not in known]
+    assert len(said) > 150
+    assert missing == []
+
+
+@pytest.mark.parametrize("path", ["gateway/http/reply_text.c", "doctor/doctor_text.c"])
 def test_both_texts_of_an_entry_have_the_same_values_and_the_spanish_one_is_ours(path):
     for english, spanish in table(path).items():
         assert len(re.findall(HOLE, english.replace("%%", ""))) == \
@@ -88,6 +107,48 @@ def test_both_texts_of_an_entry_have_the_same_values_and_the_spanish_one_is_ours
         # The reader is addressed as tú; these are words of usted, or English in disguise.
         assert not re.search(r"(?i)\b(usted|su navegador|haga|ejecute|agregue|defina|revise|"
                              r"historia|edad|edades|librería|soporta\w*|remover?)\b", spanish)
+
+
+DOCTOR = os.path.join(pregon.BIN, "pregon-doctor")
+
+
+def doctor(*flags, **environment):
+    done = subprocess.run([DOCTOR, *flags], capture_output=True, text=True, check=False,
+                          env={**pregon.plain_environment(), **environment})
+    assert done.returncode in (0, 1), done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("environment, flags, is_spanish", [
+    ({}, [], False),
+    ({"LANG": "es_MX.UTF-8"}, [], True),
+    ({"LANG": "es_MX.UTF-8", "LC_ALL": "C.UTF-8"}, [], False),
+    ({"LANG": "en_US.UTF-8", "LC_MESSAGES": "es_AR"}, [], True),
+    ({"LC_ALL": "", "LC_MESSAGES": "", "LANG": "es"}, [], True),
+    ({"LC_ALL": "en_US.UTF-8"}, ["--lang", "es"], True),
+    ({"LC_ALL": "es"}, ["--lang=en"], False),
+    ({"LANG": "de_DE"}, [], False),
+], ids=str)
+def test_the_doctor_speaks_the_language_of_the_flag_or_the_locale(environment, flags, is_spanish):
+    said = doctor("--list", *flags, **environment)
+    assert ("el registro termina con el broker" in said) == is_spanish
+    assert ("the log ends with the broker" in said) != is_spanish
+
+
+def test_the_doctor_explains_a_set_up_in_spanish_and_names_stay(system):
+    broker, gateway = system.start(websocket_max_connections=0, cors_origins=OURS)
+    flags = [f"--gateway-url={gateway.url}", "--env-file=/dev/null"]
+    settings = {name.upper(): broker.settings[name] for name in broker.settings}
+    said = doctor(*flags, "--lang=es", **settings)
+    assert "no hay cotizaciones" in said and "hacer:  arranca un feeder" in said
+    assert "feed_none" in said and "max_connections" in said
+    assert re.search(r"Los handshakes se rechazan con HTTP 503 max_connections: "
+                     r"El límite de conexiones es 0", said)
+    assert re.search(r"^\d+ errore?s?, \d+ advertencias?, \d+ notas?$", said, re.M)
+    assert not re.search(r"\b(the|is|and|with)\b", said), said
+    english = doctor(*flags, **settings)
+    assert re.findall(r"^\w+ +(\w+)", english, re.M)[:3] == \
+        re.findall(r"^\w+ +(\w+)", said, re.M)[:3]
 
 
 def error_of(answer):

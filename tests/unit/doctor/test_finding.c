@@ -59,20 +59,42 @@ static void a_finding_is_shown_as_lines_of_which_empty_ones_are_left_out(void **
     (void)state;
     for (size_t i = 0; i < list.count; i++) {
         buf_clear(&out);
-        finding_put_text(&list.items[i], &out);
+        finding_put_text(&list.items[i], LANGUAGE_EN, &out);
         assert_string_equal(buf_text(&out), want[i]);
     }
+}
+
+static void a_finding_in_spanish_keeps_its_name_its_values_and_its_change(void **state)
+{
+    struct finding_list one = {0};
+
+    (void)state;
+    buf_clear(&out);
+    finding_add(&one, FINDING_ports_collide, "the environment (PORT)",
+                "give each a port of its own", "PORT=8001", "%s and %s both name port %d.", "PORT",
+                "BROKER_PUBLISH", 8000);
+    finding_put_text(&one.items[0], LANGUAGE_ES, &out);
+    assert_string_equal(buf_text(&out),
+                        "error    ports_collide  en el entorno (PORT)\n"
+                        "         PORT y BROKER_PUBLISH nombran el mismo puerto, 8000.\n"
+                        "         hacer:  da a cada uno un puerto propio\n"
+                        "         .env:   PORT=8001\n");
+    buf_clear(&out);
+    finding_put_json(&one.items[0], LANGUAGE_ES, &out);
+    assert_non_null(strstr(buf_text(&out), "\"do\":\"da a cada uno un puerto propio\""));
+    assert_non_null(strstr(buf_text(&out), "\"severity\":\"error\""));
+    finding_free(&one);
 }
 
 static void a_finding_as_json_has_all_members(void **state)
 {
     (void)state;
-    finding_put_json(&list.items[0], &out);
+    finding_put_json(&list.items[0], LANGUAGE_EN, &out);
     assert_string_equal(buf_text(&out), "{\"name\":\"port_taken\",\"severity\":\"error\","
                                         "\"seen\":\"8000 is held\",\"where\":\"env\","
                                         "\"do\":\"end it\",\"change\":\"PORT=8001\"}");
     buf_clear(&out);
-    finding_put_json(&list.items[1], &out);
+    finding_put_json(&list.items[1], LANGUAGE_EN, &out);
     assert_string_equal(buf_text(&out), "{\"name\":\"store_in_memory\",\"severity\":\"note\","
                                         "\"seen\":\"\\u001b[1mno\\u007f store\",\"where\":\"\","
                                         "\"do\":\"name a \\\"file\\\"\",\"change\":\"\"}");
@@ -94,6 +116,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         TEST(a_list_knows_what_was_found_and_how_bad_it_is),
         TEST(a_finding_is_shown_as_lines_of_which_empty_ones_are_left_out),
+        TEST(a_finding_in_spanish_keeps_its_name_its_values_and_its_change),
         TEST(a_finding_as_json_has_all_members),
         TEST(the_codes_of_refused_handshakes_are_errors_among_the_names),
     };
