@@ -93,7 +93,7 @@ bool pack_next_any(struct span *c, struct pack_value *out)
     if (head < 0xA0)
         return take_count(c, PACK_ARRAY, head & 15, out);
     if (head < 0xC0)
-        return take_text(c, PACK_STR, head & 31, out);
+        return false; /* a short text: pack_next reads those that are whole */
     switch (head) {
     case 0xC0:
         out->type = PACK_NIL;

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "shared/base/clock.h"
+#include "broker/core/core_private.h"
 #include "tests/unit/broker/core/core_fixture.h"
 #include "tests/unit/folder.h"
 
@@ -221,6 +222,13 @@ static void a_start_begins_one_epoch_at_most(void **state)
     assert_int_equal(journal_head(core.log.journal), 10);
 }
 
+static void a_position_as_far_ahead_as_can_be_proves_it(void **state)
+{
+    (void)state;
+    hello_known("gateway", core.log.epoch, 3 + CORE_CLAIM_MAX, 0, 0);
+    assert_int_equal(renewals, 1);
+}
+
 static void what_cannot_be_or_is_of_another_log_proves_nothing(void **state)
 {
     uint64_t epoch = core.log.epoch;
@@ -231,7 +239,7 @@ static void what_cannot_be_or_is_of_another_log_proves_nothing(void **state)
     hello_known("gateway", epoch, 3, 0, 0);
     hello_known("gateway", epoch, 2, 2, WALL_US);
     hello_known("gateway", epoch, UINT64_MAX, UINT64_MAX, 1);
-    hello_known("gateway", epoch, (uint64_t)1 << 41, 0, 0);
+    hello_known("gateway", epoch, 3 + CORE_CLAIM_MAX + 1, 0, 0);
     answer_to("gw", "{'op':'hello','id':1,'role':'gateway','name':'gw','oldest':1,'newest':1,"
                     "'known_epoch':'x','known_seq':[1]}");
     assert_int_equal(renewals, 0);
@@ -264,6 +272,7 @@ int main(void)
         TEST(a_feeder_that_has_lost_acknowledged_lines_proves_it_before_the_loss),
         TEST(a_start_begins_one_epoch_at_most),
         TEST(a_hello_that_is_refused_changes_nothing),
+        TEST(a_position_as_far_ahead_as_can_be_proves_it),
         TEST(what_cannot_be_or_is_of_another_log_proves_nothing),
     };
 

@@ -209,6 +209,33 @@ static void feeds_that_published_little_make_room_for_new_ones(void **state)
     assert_int_equal(received_of("live"), 2);
 }
 
+static void the_symbols_of_a_forgotten_feed_have_no_feed(void **state)
+{
+    char name[32], topic[32];
+
+    (void)state;
+    for (int i = 0; i < FEED_COUNT_MAX; i++) {
+        uint64_t epoch;
+
+        snprintf(name, sizeof name, "feed-%d", i);
+        snprintf(topic, sizeof topic, "S%d ", i ? i : FEED_COUNT_MAX); /* two of the first feed */
+        epoch = let_in(name);
+        line(epoch, 1, topic, "1");
+        if (i == 1)
+            line(epoch, 2, "T ", "1");
+        leave(epoch);
+        forget_sent(replies, &reply_count);
+        forget_sent(published, &published_count);
+        pass_time(1);
+    }
+    line(let_in("new-1"), 1, "N1 ", "1");
+    line(let_in("new-2"), 1, "N2 ", "1");
+    assert_int_equal(book_find(core.log.book, SPAN("S1024"))->feed, BOOK_NO_FEED);
+    assert_int_equal(book_find(core.log.book, SPAN("S2"))->feed, BOOK_NO_FEED);
+    assert_int_equal(book_find(core.log.book, SPAN("S1"))->feed, 1);
+    assert_int_equal(book_find(core.log.book, SPAN("T"))->feed, 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -221,6 +248,7 @@ int main(void)
         TEST(a_standby_feeder_learns_when_the_name_may_be_free_and_then_its_predecessor),
         TEST(a_feed_that_reconnects_makes_its_symbols_live_again),
         TEST(feeds_that_published_little_make_room_for_new_ones),
+        TEST(the_symbols_of_a_forgotten_feed_have_no_feed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

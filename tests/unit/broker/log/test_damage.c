@@ -68,6 +68,20 @@ static void a_page_whose_positions_are_not_known_counts_none(void **state)
     assert_int_equal(damage_positions(&d), 0);
 }
 
+static void a_page_without_positions_and_the_first_positions_are_two_ranges(void **state)
+{
+    struct damage d = {.count = 0};
+
+    (void)state;
+    damage_note(&d, "FILE", 12, 0, 0);
+    damage_note(&d, "FILE", 0, 1, 3);
+    assert_int_equal(d.count, 2);
+    d = (struct damage){.count = 0};
+    damage_note(&d, "FILE", 0, 1, 3);
+    damage_note(&d, "FILE", 12, 0, 0);
+    assert_int_equal(d.count, 2);
+}
+
 static void a_range_grows_with_its_page_and_with_what_touches_it(void **state)
 {
     struct damage d = {.count = 0};
@@ -152,6 +166,7 @@ int main(void)
         cmocka_unit_test(the_same_positions_of_two_files_are_two_ranges),
         cmocka_unit_test(the_first_range_is_named_with_the_number_of_others),
         cmocka_unit_test(a_page_whose_positions_are_not_known_counts_none),
+        cmocka_unit_test(a_page_without_positions_and_the_first_positions_are_two_ranges),
         cmocka_unit_test(a_range_grows_with_its_page_and_with_what_touches_it),
         cmocka_unit_test(more_ranges_than_are_kept_are_said_to_be_more),
         cmocka_unit_test(of_a_page_of_the_store_the_damaged_gaps_are_taken),
