@@ -35,6 +35,8 @@ def arguments():
     parser.add_argument("--store", choices=("sqlite", "memory", "none"), default="sqlite",
                         help="sqlite; memory: the broker is never ended; none: it has no "
                         "store, and may refuse to resume clients")
+    parser.add_argument("--package", metavar="PYTHON", action="append", default=[],
+                        help="a Python with the package pregon: three of its followers take part")
     parser.add_argument("--keep", metavar="DIR", help="where logs go (default: kept on failure)")
     return parser.parse_args()
 
@@ -54,6 +56,7 @@ import history_check
 from clients import Client
 from feeders import Pace, StdinFeeder, WireFeeder
 from history import History, seq_of
+from package_client import PackageClient
 from proxy import Proxy
 
 GATEWAYS = 2
@@ -188,12 +191,22 @@ class World:
             for i, patterns in enumerate(table):
                 self.join(mode, patterns, is_proxied=i % 2 == 1,
                           dice=self.dice(f"{mode} {i}"))
+        for python in self.args.package:
+            self.start_package(python)
         # The clients that will stop reading for a while.
         self.listeners = [c for c in self.clients if c.small_window]
         pregon.eventually(lambda: [c.name for c in self.clients if not c.is_attached],
                           lambda missing: not missing, "every client is connected")
         for feeder in self.feeders:
             feeder.pause(0)
+
+    def start_package(self, python):
+        for mode, is_sync, proxied in (("all", False, 1), ("all", True, 0), ("merge", False, 1)):
+            ports = [p.port for p in self.proxies] if proxied else self.gateway_ports
+            name = f"package-{mode}-{len(self.clients) + 1}"
+            self.clients.append(PackageClient(
+                self.history, name, mode, ["*"], [(name, port) for port in ports],
+                python=python, is_sync=is_sync, directory=self.directory))
 
     def dice(self, of):
         return random.Random(f"{self.seed} {of}")

@@ -40,6 +40,9 @@ class Client:
         self.resumed = self.refused = 0
         self.reasons = {}  # how connections ended -> how often
         self.socket = None
+        self._start()
+
+    def _start(self):
         self.task = asyncio.run_coroutine_threadsafe(self._live(), pregon.REACTOR.loop)
 
     # called by the run

@@ -13,6 +13,7 @@ import pregon
 options = json.loads(sys.argv[1])
 urls, is_sync = options.pop("urls"), options.pop("is_sync")
 stop_at = options.pop("stop", None)
+shows_positions = options.pop("positions", False)
 
 
 def plain(value):
@@ -34,7 +35,7 @@ for kind in ("state", "lost", "reset", "status"):
 
 def take(quote, position):
     show("quote", quote)
-    if position:
+    if position and shows_positions:
         print(json.dumps(["position", {"at": str(position)}]), flush=True)
     return stop_at == str(quote.last)
 

@@ -121,7 +121,8 @@ def test_a_new_log_is_reported_before_its_values(system, python, is_sync):
 def test_a_program_goes_on_from_its_position_after_its_own_restart(system, python, is_sync):
     broker, gateway = system.start()
     feed = system.feed(broker)
-    first = follow(system, python, gateway, is_sync, symbols="DAX", mode="all", stop="2")
+    first = follow(system, python, gateway, is_sync, symbols="DAX", mode="all", stop="2",
+                   positions=True)
     first.connected()
     for n in range(1, 6):
         feed.quote("DAX", last=str(n))
