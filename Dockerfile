@@ -4,11 +4,11 @@ ARG BASE=debian:bookworm-slim
 
 FROM ${BASE} AS build
 COPY tools/install-deps /src/tools/
-RUN /src/tools/install-deps build && rm -rf /var/lib/apt/lists/*
+RUN /src/tools/install-deps build web && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
 # Stripped, because the images hold no debugger: symbols would be half of each program.
-RUN make -j"$(nproc)" build CFLAGS="-O2" && strip build/release/bin/*
+RUN make web && make -j"$(nproc)" build CFLAGS="-O2" && strip build/release/bin/*
 RUN cd build/release/bin \
  && /src/tools/runtime-packages pregon-broker pregon-feeder pregon-gateway pregon-tail > /runtime-packages \
  && /src/tools/runtime-packages pregon-telegram pregon-doctor > /curl-packages

@@ -95,12 +95,12 @@ AT_ONCE := $(shell echo $$((3 * $$(nproc))))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: objects compilers all build deps web run test unit unit-build system check hdr-check arch-check docs docs-check \
+.PHONY: objects compilers all build deps charts web run test unit unit-build system check hdr-check arch-check docs docs-check \
         test-sanitize coverage fuzz fuzz-build mutation test-compose test-python test-web chaos chaos-locks attack bench bench-docs \
         bench-store bench-locks bench-instructions format format-check lint compdb install install-systemd clean help \
         FORCE
 
-all: deps ## build the programs (default)
+all: deps $(if $(shell command -v npm),charts) ## build the programs (default)
 	$(Q)$(MAKE) --no-print-directory $(JOBS) build
 
 build: $(BINARIES) $(LIBPREGON)
@@ -109,24 +109,32 @@ build: $(BINARIES) $(LIBPREGON)
 deps: ## install what is missing from Debian's packages (no question if all is installed)
 	$(Q)tools/install-deps
 
-# In build/, so that no foreign files are among the sources; the next build embeds it.
-NPM := build/npm/node_modules
+# Charts for the quote board, from npm. In build/, so that no foreign files are among the sources; the
+# gateway embeds them.  Where npm is missing or fails, the board shows tables instead.
 NPM_CI := npm ci --ignore-scripts --no-audit --no-fund
-web: ## charts for the quote board, from npm; before `make`
-	$(Q)command -v npm >/dev/null || tools/install-deps web
+LIGHTWEIGHT := build/npm/node_modules/lightweight-charts
+CHARTS := build/web/lightweight-charts.js
+$(CHARTS): gateway/web/package.json gateway/web/package-lock.json
 	@mkdir -p build/npm build/web
-	$(Q)cp gateway/web/package.json gateway/web/package-lock.json build/npm
-	$(Q)cd build/npm && $(NPM_CI)
-	$(Q)cp $(NPM)/lightweight-charts/dist/lightweight-charts.standalone.production.mjs \
-	  build/web/lightweight-charts.js
-	$(Q)cp $(NPM)/lightweight-charts/LICENSE build/web/lightweight-charts.txt
+	$(Q)cp $^ build/npm
+	$(Q)cd build/npm && $(NPM_CI) $(NPM_FLAGS)
+	$(Q)cp $(LIGHTWEIGHT)/LICENSE build/web/lightweight-charts.txt
+	$(Q)cp $(LIGHTWEIGHT)/dist/lightweight-charts.standalone.production.mjs $@
+
+charts:
+	$(Q)$(MAKE_PROGRAM) -s $(CHARTS) NPM_FLAGS=--fetch-retries=0 || \
+	  echo 'The quote board gets no charts, because npm failed. "make web" tries again.'
+
+web: ## install npm if it is missing, and get the charts
+	$(Q)command -v npm >/dev/null || tools/install-deps web
+	$(Q)$(MAKE) -s $(CHARTS)
 
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  CC   $@";)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 # The files that the gateway embeds (the list is in gateway/routes/www.c), each also compressed.
-# -MMD does not see files of .incbin, nor missing files of `make web`: hence the list of names.
+# -MMD does not see files of .incbin, nor charts that are missing: hence the list of names.
 WWW := $(wildcard gateway/www/* consumer/js/*.js build/web/*)
 $(B)/gateway/routes/www.o: CPPFLAGS += -DWWW_PACKED='"$(B)/packed"'
 $(B)/gateway/routes/www.o: $(B)/packed/names $(WWW) $(WWW:%=$(B)/packed/%.gz)
@@ -262,6 +270,7 @@ $(NPM_TESTS): tests/web/package.json tests/web/package-lock.json
 test-web: ## pregon.js under Node and in Chromium, the pages in all variants; build/web-screenshots/
 	$(Q)tools/install-deps build test browser
 	$(Q)command -v npm >/dev/null || tools/install-deps web
+	$(Q)$(MAKE) -s $(CHARTS)
 	$(Q)$(MAKE) --no-print-directory $(JOBS) build $(NPM_TESTS)
 	$(Q)PREGON_BIN=$(abspath $(B)/bin) $(PYTHON) -m pytest -q -p no:cacheprovider tests/web $(PYTEST_ARGS)
 
@@ -376,7 +385,7 @@ DOCUMENTS := README.md README.es.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md
                monitoring/*)
 DOC       := $(DESTDIR)$(PREFIX)/share/doc/pregon
 
-install: all ## install under $(DESTDIR)$(PREFIX)
+install: $(if $(filter no,$(WITH_CHARTS)),,web) all ## install under $(DESTDIR)$(PREFIX); WITH_CHARTS=no needs no npm
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/pregon/data \
 	  $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	install -m 755 $(BINARIES) $(DESTDIR)$(PREFIX)/bin

@@ -6,7 +6,7 @@
 
 #include "shared/base/hash.h"
 
-/* The files of `make web`; they exist only if it was run before. */
+/* The charts; they exist only if npm was there when make built this. */
 #if __has_include("build/web/lightweight-charts.js")
 #define FROM_NPM(X)                                                               \
     X(charts_js, "/www/lightweight-charts.js", "build/web/lightweight-charts.js") \
@@ -24,16 +24,23 @@
     X(board_html, "/", "gateway/www/board.html") \
     X(board_css, "/www/board.css", "gateway/www/board.css") \
     X(board_js, "/www/board.js", "gateway/www/board.js") \
+    X(board_alerts_js, "/www/board-alerts.js", "gateway/www/board-alerts.js") \
     X(board_chart_js, "/www/board-chart.js", "gateway/www/board-chart.js") \
+    X(board_columns_js, "/www/board-columns.js", "gateway/www/board-columns.js") \
+    X(board_export_js, "/www/board-export.js", "gateway/www/board-export.js") \
     X(board_grid_js, "/www/board-grid.js", "gateway/www/board-grid.js") \
     X(board_history_js, "/www/board-history.js", "gateway/www/board-history.js") \
+    X(board_options_js, "/www/board-options.js", "gateway/www/board-options.js") \
     X(board_panel_js, "/www/board-panel.js", "gateway/www/board-panel.js") \
     X(board_quotes_js, "/www/board-quotes.js", "gateway/www/board-quotes.js") \
+    X(board_settings_js, "/www/board-settings.js", "gateway/www/board-settings.js") \
     X(board_texts_js, "/www/board-texts.js", "gateway/www/board-texts.js") \
+    X(board_trend_js, "/www/board-trend.js", "gateway/www/board-trend.js") \
     X(decimal_js, "/www/decimal.js", "gateway/www/decimal.js") \
     X(openapi_json, "/openapi.json", "gateway/www/openapi.json") \
     X(docs_html, "/docs", "gateway/www/docs.html") \
     X(status_html, "/status", "gateway/www/status.html") \
+    X(format_js, "/www/format.js", "gateway/www/format.js") \
     X(page_js, "/www/page.js", "gateway/www/page.js") \
     X(ask_js, "/www/ask.js", "gateway/www/ask.js") \
     X(element_js, "/www/element.js", "gateway/www/element.js") \
@@ -46,7 +53,6 @@
     X(status_css, "/www/status.css", "gateway/www/status.css") \
     X(status_js, "/www/status.js", "gateway/www/status.js") \
     X(status_texts_js, "/www/status-texts.js", "gateway/www/status-texts.js") \
-    X(status_format_js, "/www/status-format.js", "gateway/www/status-format.js") \
     X(spark_js, "/www/spark.js", "gateway/www/spark.js") \
     X(exposition_js, "/www/exposition.js", "gateway/www/exposition.js") \
     X(table_js, "/www/table.js", "gateway/www/table.js") \

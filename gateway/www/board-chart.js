@@ -4,6 +4,7 @@
  * One point per second: the last quote of that second.  Only here prices become binary numbers, because
  * a canvas needs them.  The crosshair shows the text of the quote.
  */
+import { date, price } from "./format.js";
 import { language } from "./page.js";
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -12,7 +13,6 @@ const format = (options) => {
   const made = new Intl.DateTimeFormat(language, { hourCycle: "h23", ...options });
   return (seconds) => made.format(seconds * 1000);
 };
-const moment = format({ month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" });
 /* By lightweight-charts' TickMarkType: year, month, day, time, time with seconds. */
 const ticks = [
   format({ year: "numeric" }), format({ month: "short" }), format({ month: "short", day: "numeric" }),
@@ -26,13 +26,16 @@ export class Chart {
   #second = 0;
   #legend;
 
+  #decimals;
+
   constructor(charts, element, decimals) {
+    this.#decimals = decimals;
     element.replaceChildren();
     this.#chart = charts.createChart(element, {
       autoSize: true,
       // the library would add its own style; the panel's footer has the link
       layout: { attributionLogo: false },
-      localization: { locale: language, timeFormatter: moment },
+      localization: { locale: language, timeFormatter: date, priceFormatter: (value) => price(value.toFixed(decimals)) },
       timeScale: {
         timeVisible: true, secondsVisible: true, rightOffset: 2, tickMarkFormatter: (time, type) => ticks[type](time),
       },
@@ -46,7 +49,7 @@ export class Chart {
     this.#legend.className = "legend";
     element.append(this.#legend);
     this.#chart.subscribeCrosshairMove(({ time }) => {
-      this.#legend.textContent = time ? `${moment(time)}   ${this.#texts.get(time) ?? ""}` : "";
+      this.#legend.textContent = time ? `${date(time)}   ${this.#texts.get(time) ?? ""}` : "";
     });
     this.#colour();
     dark.addEventListener("change", this.#colour);
@@ -96,7 +99,7 @@ export class Chart {
     const { last, bid, ask } = quote;
     const second = Math.floor(quote.accepted ?? quote.timestamp);
     this.#second = Math.max(this.#second, second); // clocks may differ, but the chart's time must not go back
-    this.#texts.set(this.#second, last ?? [bid, ask].filter(Boolean).join(" / "));
+    this.#texts.set(this.#second, [last ?? [bid, ask]].flat().filter(Boolean).map((text) => price(text, this.#decimals)).join(" / "));
     return { time: this.#second, value: last ? Number(last) : bid && ask ? (Number(bid) + Number(ask)) / 2 : Number(bid ?? ask) };
   }
 

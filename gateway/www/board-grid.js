@@ -3,6 +3,7 @@
  *
  * Rows have the height --row and are reused when the table scrolls.  A cell is changed only when its
  * text changes.  Only paint() changes the page; the caller calls it once per frame.
+ * No text is cut off: a column is as wide as its longest text so far, and the table scrolls sideways if it must.
  */
 import { make } from "./page.js";
 
@@ -10,25 +11,46 @@ const MARGIN = 4; // rows above and below the visible ones
 const FLASH_MS = 700;
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
+const narrow = matchMedia("(max-width: 40rem)");
+
+/* A phone has two lines a row, with these columns; board.css places them. */
+const ON_PHONES = ["symbol", "last", "percent", "bid", "ask", "age", "state"];
 
 export class Grid {
   #root;
   #body;
+  #ruler;
   #columns;
   #entries = [];
   #rows = []; // row elements, by entry index modulo their number
   #height = 0; // pixels per row
   #selected = null; // an entry
   #isMoved = true; // the rows must be placed again
+  #isSized = true; // the columns fit their texts
+  #widths = []; // characters of the longest text so far, by column
+  #wides = []; // how much wider a column's characters are than digits
+  #shown = new Set(); // ids of the columns that are shown
+  #chosen = null; // ids of the columns that the reader has chosen, or null: those that fit
+  isBusy = false; // so many prices change that flashing would only flicker
 
-  /** `columns`: {id, label, hint, text(entry), look?(entry), hint?(entry), fill?(cell, entry), flashes?}.
-   *  `on`: {paint(), open(entry), sort(column)}. */
+  /**
+   * `columns`: {id, label, title, text(entry), key?(entry), look?(entry), hint?(entry), fill?(cell, entry),
+   * direction?(before, now), isDrawing?, rank, least?, wide?,
+   * short?}. `key`: changes when the cell must be filled again, if the text does not say
+   * it. `rank`: 0: always shown; columns of the highest rank are the first to be left out. `least`: characters.
+   * `on`: {paint(), open(entry), sort(column), star(entry), press(event, entry): whether it was taken}.
+   */
   constructor(root, columns, on) {
     this.#root = root;
     this.#body = root.querySelector("#rows");
     this.#columns = columns;
+    this.#widths = columns.map(({ id, label, least = 0 }) =>
+      (id === "star" ? least : Math.max(least, Math.ceil(label.length * 0.9 + 1))));
+    this.#wides = columns.map(({ wide = 1 }) => wide);
     this.on = on;
     this.#makeHeads(root.querySelector("#heads"));
+    this.#ruler = make("span", "ruler", "0".repeat(40), root.querySelector("#heads"));
+    this.#ruler.ariaHidden = "true";
     root.addEventListener("scroll", () => this.#move(), { passive: true });
     root.addEventListener("keydown", (event) => this.#press(event));
     this.#body.addEventListener("click", (event) => this.#click(event));
@@ -41,6 +63,13 @@ export class Grid {
     row.setAttribute("role", "row");
     row.setAttribute("aria-rowindex", 1);
     for (const { id, label, title } of this.#columns) {
+      if (id === "star") {
+        const head = make("div", "cell star", "☆", row);
+        head.dataset.column = id;
+        head.setAttribute("role", "columnheader");
+        head.setAttribute("aria-label", label);
+        continue;
+      }
       const head = make("div", `cell ${id}`, "", row);
       head.setAttribute("role", "columnheader");
       head.dataset.column = id;
@@ -62,7 +91,66 @@ export class Grid {
     for (const row of this.#rows)
       row.index = -1;
     this.#body.style.height = `${this.#entries.length * this.#height}px`;
+    this.#isSized = false;
     this.#move();
+  }
+
+  /** Measures again: the density has changed. */
+  measure() {
+    this.#measure();
+  }
+
+  /** Shows these columns (ids), or with null those that fit. */
+  choose(ids) {
+    this.#chosen = ids;
+    this.#isSized = false;
+    this.#move();
+  }
+
+  /* Which columns are shown, and how wide. */
+  #size() {
+    const gap = parseFloat(getComputedStyle(this.#root).getPropertyValue("--gap")) * 16;
+    const digit = this.#ruler.getBoundingClientRect().width / this.#ruler.textContent.length;
+    const widths = this.#widths.map((length, i) => length * digit * this.#wides[i] + 2 * gap);
+    const all = this.#columns.map(({ id, rank }, i) => ({ id, i, rank }));
+    const isNarrow = narrow.matches;
+    let shown = all.filter(({ id, rank }) =>
+      (isNarrow ? ON_PHONES.includes(id) : true) && (!rank || !this.#chosen || this.#chosen.includes(id)));
+    const total = () => shown.reduce((sum, { i }) => sum + widths[i], 0);
+    while (!isNarrow && !this.#chosen && total() > this.#root.clientWidth && shown.some(({ rank }) => rank)) {
+      const most = Math.max(...shown.map(({ rank }) => rank));
+      shown = shown.filter(({ rank }) => rank !== most);
+    }
+    this.#isSized = true;
+    this.#shown = new Set(shown.map(({ id }) => id));
+    for (const cell of this.#root.querySelectorAll(".cell"))
+      cell.classList.toggle("away", !this.#shown.has(cell.dataset.column));
+    for (const { id, i } of all)
+      this.#root.style.setProperty(`--w-${id}`, `${widths[i].toFixed(1)}px`);
+    this.#root.style.setProperty("--columns", shown.map(({ id, i }) =>
+      (id === "star" ? `var(--w-${id})` : `minmax(var(--w-${id}), ${this.#widths[i]}fr)`)).join(" "));
+    this.#root.style.setProperty("--whole", isNarrow ? "auto" : `${total().toFixed(1)}px`);
+    for (const row of this.#rows)
+      row.shown.length = 0; // columns that were away are out of date
+    this.#isMoved = true;
+  }
+
+  /** Widens columns whose texts turn out to be wider than expected; reads the layout, so not for each frame. */
+  fit() {
+    for (const { cells, entry } of this.#rows)
+      for (const [i, cell] of entry ? cells.entries() : []) {
+        const { scrollWidth, clientWidth } = cell;
+        if (scrollWidth <= clientWidth || !clientWidth || cell.classList.contains("state"))
+          continue;
+        this.#wides[i] *= 1.02 * scrollWidth / clientWidth;
+        this.#isSized = false;
+      }
+    if (!this.#isSized)
+      this.#move();
+  }
+
+  get shownColumns() {
+    return this.#shown;
   }
 
   #makeRow(slot) {
@@ -70,11 +158,12 @@ export class Grid {
     element.setAttribute("role", "row");
     element.id = `row-${slot}`;
     element.hidden = true;
-    const cells = this.#columns.map(({ id, label }) => {
+    const cells = this.#columns.map(({ id, short }) => {
       const cell = make("div", `cell ${id}`, "", element);
       cell.setAttribute("role", "gridcell");
       cell.dataset.column = id;
-      cell.dataset.name = label;
+      cell.dataset.name = short ?? "";
+      cell.classList.toggle("away", !this.#shown.has(id));
       return cell;
     });
     return { element, cells, shown: [], entry: null, index: -1 };
@@ -106,12 +195,16 @@ export class Grid {
 
   /** `changed`: the entries that have changed, or null: any entry may have. */
   paint(changed) {
+    if (!this.#isSized)
+      this.#size();
     if (this.#isMoved)
       this.#place();
     for (const row of this.#rows)
       if (row.entry && (this.#isMoved || !changed || changed.has(row.entry)))
         this.#show(row);
     this.#isMoved = false;
+    if (!this.#isSized) // a text is longer than its column
+      this.on.paint();
   }
 
   #place() {
@@ -146,21 +239,41 @@ export class Grid {
   #show(row) {
     const { entry, shown, cells } = row;
     row.element.dataset.state = entry.state;
-    for (const [i, { text, look, hint, fill, flashes }] of this.#columns.entries()) {
-      const now = text(entry), before = shown[i];
+    row.element.classList.toggle("starred", entry.place > 0);
+    for (const [i, { id, text, key, look, hint, fill, direction, isDrawing }] of this.#columns.entries()) {
+      if (!this.#shown.has(id))
+        continue;
+      const now = (key ?? text)(entry), before = shown[i];
       if (now === before)
         continue;
+      const words = text(entry);
       shown[i] = now;
-      cells[i].textContent = now;
-      cells[i].classList.toggle("long", now.length > 9);
+      if (!isDrawing)
+        cells[i].textContent = words;
+      if (words.length > this.#widths[i]) {
+        this.#widths[i] = words.length;
+        this.#isSized = false;
+      }
       fill?.(cells[i], entry);
       if (look)
         cells[i].dataset.look = look(entry);
       if (hint)
         cells[i].title = hint(entry);
-      if (flashes && before)
-        flash(cells[i], before, now);
+      if (direction)
+        this.#flash(cells[i], before === undefined ? 0 : direction(before, now));
     }
+  }
+
+  /* A change flashes; with many changes, or for readers who want less motion, the text has the colour instead. */
+  #flash(cell, way) {
+    const isCalm = this.isBusy || calm.matches;
+    if (way && isCalm)
+      cell.dataset.move = way;
+    else if (cell.dataset.move)
+      delete cell.dataset.move;
+    if (way && !isCalm)
+      cell.animate([{ backgroundColor: `var(${way > 0 ? "--flash-up" : "--flash-down"})` },
+        { backgroundColor: "transparent" }], FLASH_MS);
   }
 
   /* --- mouse and keyboard -------------------------------------------------------------- */
@@ -177,7 +290,9 @@ export class Grid {
   #click(event) {
     const element = event.target.closest(".row");
     const row = this.#rows.find((r) => r.element === element);
-    if (row?.entry)
+    if (row?.entry && event.target.closest(".star"))
+      this.on.star(row.entry);
+    else if (row?.entry)
       this.#open(row.entry);
   }
 
@@ -189,7 +304,11 @@ export class Grid {
   #press(event) {
     const page = Math.max(1, Math.floor(this.#root.clientHeight / this.#height) - 2);
     const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
-    if (event.altKey || event.ctrlKey || event.metaKey || !this.#entries.length)
+    if (!this.#entries.length)
+      return;
+    if (this.on.press?.(event, this.#selected))
+      return event.preventDefault();
+    if (event.altKey || event.ctrlKey || event.metaKey)
       return;
     if (event.key in steps)
       this.#step(steps[event.key]);
@@ -216,12 +335,4 @@ export class Grid {
     else if (bottom > this.#root.scrollTop)
       this.#root.scrollTop = bottom;
   }
-}
-
-/* The number decides only the colour; the cell shows the text. */
-function flash(cell, before, now) {
-  if (calm.matches)
-    return;
-  const tint = Number(now) >= Number(before) ? "--flash-up" : "--flash-down";
-  cell.animate([{ backgroundColor: `var(${tint})` }, { backgroundColor: "transparent" }], FLASH_MS);
 }

@@ -2,23 +2,25 @@
  * board-panel.js: the panel of one symbol: its chart, or its history as a table, and all its fields.
  *
  * The chart draws with binary numbers, as every canvas does; all texts show the quote's own text.
- * lightweight-charts exists if the gateway was built after `make web`.
+ * lightweight-charts exists if the gateway was built where npm is.
  */
 import * as charts from "./lightweight-charts.js";
 import { Chart } from "./board-chart.js";
 import { History } from "./board-history.js";
-import { language, make, root, say } from "./page.js";
+import { alertForm } from "./board-alerts.js";
+import { arrow, changeText, sinceText } from "./board-columns.js";
+import { date, price } from "./format.js";
+import { make, root, say } from "./page.js";
 import t from "./board-texts.js";
 
 export const ranges = { "5m": [300, t.minutes], "1h": [3600, t.hour], "1d": [86400, t.day], all: [0, t.all] };
 
 const ROWS = 300; // rows of the table
-const KNOWN = ["last", "bid", "ask", "bid_size", "ask_size", "volume", "open", "high", "low", "currency", "source"];
-const HIDDEN = ["type", "symbol", "seq", "prev", "state", "trace"];
-
-const clock = new Intl.DateTimeFormat(language, {
-  month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23",
-});
+const PRICES = ["last", "bid", "ask", "bid_size", "ask_size", "volume", "previous_close", "open", "high", "low"];
+const KNOWN = [...PRICES, "currency", "source"];
+const DAY = ["previous_close", "open", "high", "low"];
+const HIDDEN = ["type", "symbol", "seq", "prev", "state", "trace", "day"];
+const SIZES = ["bid_size", "ask_size", "volume"]; // texts of digits that are no prices
 
 export class Panel {
   #root;
@@ -31,7 +33,7 @@ export class Panel {
   #chart = null;
   #parts = {};
 
-  /** `on`: {close(), range(name)}. */
+  /** `on`: {close(), range(name), star(symbol), move(symbol, by), alert()}. */
   constructor(element, client, on) {
     this.#root = element;
     this.#client = client;
@@ -67,6 +69,11 @@ export class Panel {
     close.setAttribute("aria-label", t.close);
     close.addEventListener("click", () => this.#on.close());
 
+    p.star = this.#button(head, "☆", t.favourite, () => this.#on.star(this.symbol));
+    p.star.id = "panel-star";
+    p.up = this.#button(head, "↑", t.up, () => this.#on.move(this.symbol, -1));
+    p.down = this.#button(head, "↓", t.down, () => this.#on.move(this.symbol, 1));
+
     const tools = make("div", "tools", "", this.#root);
     p.ranges = this.#choice(tools, t.ranges, Object.entries(ranges).map(([id, [, label]]) => [id, label]),
       (id) => this.#on.range(id));
@@ -90,6 +97,8 @@ export class Panel {
     for (const head of [t.time, t.columns.last, t.columns.bid, t.columns.ask])
       make("th", "", head, row).scope = "col";
     p.rows = make("tbody", "", "", table);
+    p.alert = alertForm(() => this.#on.alert());
+    this.#root.append(p.alert.element);
     p.fields = make("dl", "facts", "", this.#root);
     p.fields.id = "fields";
     p.fields.setAttribute("aria-label", t.fields);
@@ -105,6 +114,15 @@ export class Panel {
     } else {
       footer.textContent = t.noCharts;
     }
+  }
+
+  #button(parent, text, label, on) {
+    const button = make("button", "button small", text, parent);
+    button.type = "button";
+    button.title = label;
+    button.setAttribute("aria-label", label);
+    button.addEventListener("click", on);
+    return button;
   }
 
   #choice(parent, label, options, on) {
@@ -186,7 +204,7 @@ export class Panel {
     if (gaps)
       notes.push(say(t.gaps, gaps));
     p.note.textContent = notes.join(". ");
-    p.rows.replaceChildren(...records.slice(-ROWS).reverse().map(rowOf));
+    p.rows.replaceChildren(...records.slice(-ROWS).reverse().map((quote) => rowOf(quote, this.#entry.decimals)));
     if (charts.createChart) {
       this.#chart = new Chart(charts, p.chart, this.#entry.decimals);
       this.#chart.set(records);
@@ -205,34 +223,64 @@ export class Panel {
     else
       this.#chart?.add(quote);
     const { rows } = this.#parts;
-    rows.prepend(rowOf(quote));
+    rows.prepend(rowOf(quote, this.#entry.decimals));
     if (rows.children.length > ROWS)
       rows.lastChild.remove();
   }
 
-  /** Called once per frame if the entry has changed. */
+  /** Called once per frame if the entry has changed, and after the reader has changed settings. */
   show() {
-    const { quote, price, change, percent, direction } = this.#entry, p = this.#parts;
-    write(p.price, price);
-    write(p.change, change && `${arrow(direction)} ${change}${percent && ` (${percent} %)`}`);
+    if (!this.#entry)
+      return;
+    const { percent, direction, place, decimals, lastDecimals } = this.#entry, p = this.#parts;
+    const change = changeText(this.#entry);
+    write(p.price, price(this.#entry.price, lastDecimals) + (this.#entry.isMiddle ? " ◦" : ""));
+    p.price.title = this.#entry.isMiddle ? t.middleHint : "";
+    write(p.change, change && `${arrow(direction)} ${change}${percent && ` (${price(percent)} %)`}`);
     p.change.dataset.look = direction;
-    const names = [...KNOWN.filter((n) => n in quote), ...Object.keys(quote).filter((n) => ![...KNOWN, ...HIDDEN].includes(n))];
-    const shown = p.fields.children;
-    if (shown.length !== names.length)
-      p.fields.replaceChildren(...names.map(() => {
+    p.change.title = sinceText(this.#entry);
+    write(p.star, place ? "★" : "☆");
+    p.star.setAttribute("aria-pressed", String(place > 0));
+    p.up.hidden = p.down.hidden = !place;
+    p.alert.show(this.symbol);
+    const facts = factsOf(this.#entry, decimals), shown = p.fields.children;
+    if (shown.length !== facts.length)
+      p.fields.replaceChildren(...facts.map(() => {
         const field = make("div");
         field.append(make("dt"), make("dd"));
         return field;
       }));
-    names.forEach((name, i) => {
-      const value = quote[name], isTime = typeof value === "number" && (name === "timestamp" || name.endsWith("_at"));
-      write(shown[i].children[0], t.columns[name] ?? name);
-      write(shown[i].children[1], isTime ? clock.format(value * 1000) : String(value));
+    facts.forEach(([name, text], i) => {
+      write(shown[i].children[0], name);
+      write(shown[i].children[1], text);
     });
   }
 }
 
-export const arrow = (direction) => ["▼", "•", "▲"][direction + 1];
+/* "venue_code" is "Venue code", unless the name has a translation. */
+const nameOf = (name) => t.columns[name] ?? t.names[name] ??
+  name.charAt(0).toUpperCase() + name.slice(1).replaceAll("_", " ");
+
+/* Name and text of each field, those of the trading day first where both have it. */
+function factsOf(entry, decimals) {
+  const { quote, day } = entry, fields = { ...quote };
+  for (const name of DAY)
+    if (entry.of(name) !== undefined)
+      fields[name] = entry.of(name);
+  const names = [...KNOWN.filter((n) => n in fields), ...Object.keys(fields).filter((n) => ![...KNOWN, ...HIDDEN].includes(n))];
+  const facts = names.map((name) => [nameOf(name), valueText(name, fields[name], decimals)]);
+  if (typeof day.start === "number")
+    facts.push([t.names.day, date(day.start)]);
+  return facts;
+}
+
+function valueText(name, value, decimals) {
+  if (typeof value === "number" && (name === "timestamp" || name.endsWith("_at")) && Math.abs(value) < 8e12)
+    return date(value);
+  if (PRICES.includes(name))
+    return price(value, SIZES.includes(name) ? 0 : decimals);
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
+}
 
 function write(element, text) {
   if (element.textContent !== text)
@@ -244,10 +292,10 @@ function press(group, value) {
     button.setAttribute("aria-pressed", button.dataset.value === value);
 }
 
-function rowOf(quote) {
+function rowOf(quote, decimals) {
   const row = document.createElement("tr");
-  make("td", "", clock.format((quote.accepted ?? quote.timestamp) * 1000), row);
+  make("td", "", date(quote.accepted ?? quote.timestamp), row);
   for (const name of ["last", "bid", "ask"])
-    make("td", "", quote[name] ?? "", row);
+    make("td", "", price(quote[name], decimals), row);
   return row;
 }

@@ -6,12 +6,19 @@
  */
 import { connect } from "./pregon.js";
 import { Entry, arrange, columns } from "./board-quotes.js";
+import { check } from "./board-alerts.js";
+import { columnsOf } from "./board-columns.js";
+import { asCsv, asTabs, copy, download } from "./board-export.js";
+import { count, rate as rateText } from "./format.js";
 import { Grid } from "./board-grid.js";
-import { Panel, arrow, ranges } from "./board-panel.js";
-import { at, fill, language, make, root, say } from "./page.js";
+import { makeOptions } from "./board-options.js";
+import { Panel, ranges } from "./board-panel.js";
+import { moveFavourite, onChange, settings, toggleFavourite } from "./board-settings.js";
+import { at, fill, make, root, say } from "./page.js";
 import t from "./board-texts.js";
 
 const REARRANGE_MS = 1000; // rows change places at most so often
+const BUSY = 50; // quotes per second, above which changes do not flash
 
 const entries = new Map(); // symbol -> entry
 const bases = new Map(); // symbol -> base, of the entries before a reset
@@ -28,7 +35,7 @@ let clockAhead = 0; // seconds by which the gateway's clock is ahead of this pag
 let heard = 0; // quotes received since the last tick
 let rate = 0;
 let isRecorded = false;
-let shownCount = 0;
+let shown = []; // the entries in the table, in its order
 
 const serverNow = () => Date.now() / 1000 + clockAhead;
 
@@ -66,6 +73,7 @@ function entryOf(symbol) {
   let entry = entries.get(symbol);
   if (!entry) {
     entries.set(symbol, (entry = new Entry(symbol, bases.get(symbol))));
+    entry.place = settings.favourites.indexOf(symbol) + 1;
     isArranged = false;
   }
   return entry;
@@ -84,7 +92,11 @@ function onQuote(quote) {
     isRecorded = true;
     at("recorded").hidden = false;
   }
+  if (entry.isMiddle)
+    at("legend").hidden = false;
   touch(entry);
+  if (settings.alerts.length)
+    check(entry, (text) => notice([text]));
   if (panel.entry === entry)
     panel.take(quote);
   else if (panel.symbol === quote.symbol)
@@ -200,13 +212,12 @@ function paint() {
 }
 
 function rearrange() {
-  const shown = arrange(entries.values(), choice.q, choice.sort, choice.way);
+  shown = arrange(entries.values(), choice.q, choice.sort, choice.way, settings.isOnly);
   isArranged = true;
-  shownCount = shown.length;
   grid.arrange(shown);
   grid.sorted(choice.sort, choice.way);
   at("empty").hidden = shown.length > 0;
-  at("empty").textContent = choice.q && entries.size ? say(t.none, choice.q) : t.empty;
+  at("empty").textContent = !entries.size ? t.empty : choice.q ? say(t.none, choice.q) : t.noFavourites;
   showCounts();
   showPill();
   if (choice.symbol && !panel.symbol && entries.has(choice.symbol))
@@ -214,60 +225,69 @@ function rearrange() {
 }
 
 function showCounts() {
-  const count = shownCount < entries.size ? say(t.shown, shownCount, entries.size) : say(t.symbols, entries.size);
-  at("counts").textContent = `${count} · ${say(t.rate, rate)}`;
+  const all = count(entries.size);
+  const text = shown.length < entries.size ? say(t.shown, count(shown.length), all) : say(t.symbols, all);
+  at("counts").textContent = `${text} · ${say(t.rate, rateText(rate))}`;
 }
 
-function ageText({ quote: { timestamp } }) {
-  if (typeof timestamp !== "number")
-    return "";
-  const age = Math.max(0, serverNow() - timestamp);
-  if (age < 60)
-    return age < 1 ? t.now : `${Math.floor(age)} s`;
-  if (age < 3600)
-    return `${Math.floor(age / 60)} min`;
-  return age < 172800 ? `${Math.floor(age / 3600)} h` : `${Math.floor(age / 86400)} d`;
-}
-
-function sinceText({ base, isMiddle }) {
-  const text = base ? say(t.since[base.kind], base.text, base.at ? new Date(base.at * 1000).toLocaleTimeString() : "") : "";
-  return isMiddle ? `${text} (${t.middle})` : text;
-}
-
-const column = (id, text, more) => ({ id, label: t.columns[id], title: t.hints[id], text, ...more });
-const moves = { look: (e) => e.direction, hint: sinceText };
-
-const milliseconds = new Intl.NumberFormat(language, { maximumFractionDigits: 1, minimumFractionDigits: 1 });
-
-function latencyText({ stages }) {
-  return stages ? `${milliseconds.format(stages.reduce((a, b) => a + b))} ms` : "";
-}
-
-/* One bar per stage.  A total of 2 ms fills half of the cell; longer ones approach its full width. */
-function drawLatency(cell, { stages }) {
-  const total = stages?.reduce((a, b) => a + b) ?? 0;
-  const bar = make("span", "bar", "", cell);
-  bar.ariaHidden = "true";
-  bar.style.width = `${Math.round(100 * total / (total + 2))}%`;
-  for (const stage of stages ?? [])
-    make("i", "", "", bar).style.flexGrow = Math.max(0, stage);
-}
-
-const latency = column("latency", latencyText, {
-  fill: drawLatency, hint: (e) => (e.stages ? say(t.stages, ...e.stages.map((ms) => milliseconds.format(ms))) : ""),
+const gridColumns = columnsOf(serverNow, isTraced);
+const grid = new Grid(at("quotes"), gridColumns, {
+  paint, open: choose, sort: sortBy, star: (entry) => star(entry.symbol), press,
 });
 
-const grid = new Grid(at("quotes"), [
-  column("symbol", (e) => e.symbol),
-  column("last", (e) => e.quote.last ?? "", { flashes: true }),
-  column("bid", (e) => e.quote.bid ?? "", { flashes: true }),
-  column("ask", (e) => e.quote.ask ?? "", { flashes: true }),
-  column("change", (e) => e.change, moves),
-  column("percent", (e) => e.percent && `${arrow(e.direction)} ${e.percent}`, moves),
-  column("age", ageText),
-  column("state", (e) => t.states[e.state] ?? e.state),
-  ...(isTraced ? [latency] : []),
-], { paint, open: choose, sort: sortBy });
+/* --- what the reader keeps in this browser ----------------------------------------------------- */
+
+/* Also after another page of this browser has changed the settings. */
+function useSettings() {
+  const places = new Map(settings.favourites.map((symbol, i) => [symbol, i + 1]));
+  for (const entry of entries.values())
+    entry.place = places.get(entry.symbol) ?? 0;
+  if ((document.body.dataset.density === "compact") !== settings.isCompact) {
+    document.body.dataset.density = settings.isCompact ? "compact" : "normal";
+    grid.measure();
+  }
+  grid.choose(settings.columns);
+  isArranged = false;
+  panel.show();
+  paint();
+}
+
+function star(symbol) {
+  toggleFavourite(symbol);
+  useSettings();
+}
+
+function move(symbol, by) {
+  moveFavourite(symbol, by, (other) => shown.some((entry) => entry.symbol === other));
+  useSettings();
+}
+
+/* Keys of the table beside those that move the selection. */
+function press(event, entry) {
+  const { key, altKey, ctrlKey, metaKey } = event;
+  if (!entry)
+    return false;
+  if (key.toLowerCase() === "f" && !altKey && !ctrlKey && !metaKey)
+    star(entry.symbol);
+  else if (altKey && (key === "ArrowUp" || key === "ArrowDown"))
+    move(entry.symbol, key === "ArrowUp" ? -1 : 1);
+  else if (key.toLowerCase() === "c" && (ctrlKey || metaKey) && !altKey && String(getSelection()) === "")
+    copyRows([entry]);
+  else
+    return false;
+  return true;
+}
+
+async function copyRows(rows) {
+  const isCopied = await copy(asTabs(rows));
+  at("did").textContent = isCopied ? say(t.copied, count(rows.length)) : t.copyFailed;
+  setTimeout(() => (at("did").textContent = ""), 4000);
+}
+
+function downloadRows() {
+  const now = new Date().toISOString().slice(0, 19).replace("T", "-").replaceAll(":", "");
+  download(`pregon-${now}.csv`, asCsv(shown));
+}
 
 /* --- input of the reader ------------------------------------------------------------------------ */
 
@@ -322,13 +342,22 @@ const panel = new Panel(at("panel"), client, {
     writeChoice();
     showPanel(entries.get(choice.symbol) ?? panel.entry);
   },
+  star, move,
+  alert() {
+    if (panel.entry)
+      check(panel.entry, (text) => notice([text]));
+  },
 });
 
-at("trace").ariaPressed = String(isTraced);
-at("trace").addEventListener("click", () => { // a connection sets its trace when it begins
-  const query = new URLSearchParams(location.search);
-  isTraced ? query.delete("trace") : query.set("trace", "1");
-  location.search = query;
+makeOptions(gridColumns, () => grid.shownColumns, isTraced, {
+  change: useSettings,
+  copy: () => copyRows(shown),
+  csv: downloadRows,
+  trace() { // a connection sets its trace when it begins
+    const query = new URLSearchParams(location.search);
+    isTraced ? query.delete("trace") : query.set("trace", "1");
+    location.search = query;
+  },
 });
 
 at("search").addEventListener("input", () => {
@@ -350,7 +379,7 @@ at("search").addEventListener("keydown", (event) => {
 });
 
 addEventListener("keydown", (event) => {
-  if (event.key === "/" && !event.target.closest("input")) {
+  if (event.key === "/" && !event.target.closest("input, select")) {
     event.preventDefault();
     at("search").select();
   } else if (event.key === "Escape" && panel.symbol && event.target !== at("search")) {
@@ -382,6 +411,7 @@ setInterval(() => {
   if (++ticks % 2 === 0) {
     const now = performance.now();
     rate = Math.round(heard * 1000 / (now - countedAt));
+    grid.isBusy = rate > BUSY;
     heard = 0;
     countedAt = now;
   }
@@ -391,10 +421,13 @@ setInterval(() => {
     isArranged = false;
   for (const entry of entries.values()) // their ages change
     changed.add(entry);
+  grid.fit();
   paint();
 }, REARRANGE_MS / 2);
 
 fill(t);
 document.title = `Pregón · ${t.title}`;
 readChoice();
+useSettings();
+onChange(useSettings);
 showPill();

@@ -56,3 +56,22 @@ export function middle(a, b) {
   const [x, y, scale] = align(a, b);
   return (x + y) % 2n ? format((x + y) * 5n, scale + 1) : format((x + y) / 2n, scale);
 }
+
+/** The number of digits after the point. */
+export function decimalsOf(text) {
+  const point = text?.indexOf(".") ?? -1;
+  return point < 0 ? 0 : text.length - point - 1;
+}
+
+/**
+ * The text with at least so many decimals, never fewer than it has, with these marks for the point and between
+ * groups of three digits if there are five or more; what is no decimal stays as it is.
+ */
+export function group(text, decimals, point, mark) {
+  const found = /^([-+]?)(\d+)(?:\.(\d+))?$/.exec(text ?? "");
+  if (!found)
+    return text ?? "";
+  const [, sign, whole, part = ""] = found, padded = part.padEnd(decimals, "0");
+  const grouped = whole.length < 5 ? whole : whole.replace(/\B(?=(\d{3})+$)/g, mark);
+  return sign + grouped + (padded && point + padded);
+}

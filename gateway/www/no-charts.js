@@ -1,2 +1,2 @@
-/* Replaces lightweight-charts.js if `make web` was not run: the board then shows tables. */
+/* Replaces lightweight-charts.js if npm was missing at the build: the board then shows tables. */
 export const createChart = null;

@@ -4,7 +4,7 @@ import { element } from "./element.js";
 import { quantile, read, sum } from "./exposition.js";
 import { at, fill, language, say } from "./page.js";
 import { spark } from "./spark.js";
-import { count, date, latency, rate, span, time } from "./status-format.js";
+import { count, date, latency, rate, span, time } from "./format.js";
 import t from "./status-texts.js";
 import { table } from "./table.js";
 
