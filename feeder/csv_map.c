@@ -10,7 +10,7 @@
 #include "shared/base/text_time.h"
 #include "shared/base/log.h"
 #include "shared/base/mem.h"
-#include "shared/wire/quote.h"
+#include "shared/wire/quote_csv.h"
 
 #define FIELD_NAME_MAX 32
 
@@ -146,6 +146,37 @@ static enum err add_column(const char *path, struct span cell, struct span field
     return e ? ERR_INVALID : OK;
 }
 
+static int column_of(const struct csv_row *header, const char *name)
+{
+    for (int i = 0; i < header->count; i++)
+        if (span_eq(header->cells[i], name))
+            return i;
+    return -1;
+}
+
+/* Is this the header that Pregón writes? Then its columns are mapped. */
+static bool map_export(const struct csv_row *header, struct csv_map *m)
+{
+    const char *rest = QUOTE_CSV_HEADER;
+
+    for (int i = 0; i < header->count; i++) {
+        size_t len = strcspn(rest, ",");
+
+        if (header->cells[i].len != len || memcmp(header->cells[i].at, rest, len) != 0)
+            return false;
+        rest += len + (rest[len] == ',');
+    }
+    if (*rest)
+        return false;
+    m->is_export = true;
+    m->time_column = column_of(header, "accepted");
+    m->symbol_column = column_of(header, "symbol");
+    for (int i = m->symbol_column + 1; i < header->count; i++)
+        if (add_field(m, header->cells[i], i, NULL))
+            return false;
+    return true;
+}
+
 static enum err map_header(const char *path, const struct csv_row *header, struct csv_map *m)
 {
     find_date_and_time(header, m);
@@ -175,14 +206,6 @@ static enum err map_header(const char *path, const struct csv_row *header, struc
         }
     }
     return OK;
-}
-
-static int column_of(const struct csv_row *header, const char *name)
-{
-    for (int i = 0; i < header->count; i++)
-        if (span_eq(header->cells[i], name))
-            return i;
-    return -1;
 }
 
 static const char *after(const char *key, const char *prefix)
@@ -333,7 +356,7 @@ enum err csv_map_load(const char *path, const struct csv_row *header, struct csv
         e = read_description(buf_text(&map_path), f, header, out);
         fclose(f);
     } else if (errno == ENOENT) {
-        e = map_header(path, header, out);
+        e = map_export(header, out) ? OK : map_header(path, header, out);
     } else {
         log_error("%s: %s", buf_text(&map_path), strerror(errno));
         e = ERR_INVALID;

@@ -6,8 +6,9 @@
  * low, bid_size, ask_size, volume, currency, source. Every other column passes through under its
  * own name. Columns Date and Time together are the time. A column with the name of a member of the
  * record (type, seq, …) passes through as NAME_. The feeder logs once each column that it renames
- * or leaves out. Any other table has a description in the file FILE.map beside it, with lines `key
- * = value`; # begins a comment:
+ * or leaves out. The header that Pregón itself writes (shared/wire/quote_csv.h) is recognised: its
+ * column `accepted` is the time, and `other` holds further fields. Any other table has a description
+ * in the file FILE.map beside it, with lines `key = value`; # begins a comment:
  *
  *   time = XDATE                 the column with the time (the time of day, if `date` is given)
  *   date = DAY                   a column with the date: both are read as "DATE TIME"
@@ -48,6 +49,8 @@ struct csv_map {
     struct csv_map_item wide[CSV_COLUMNS_MAX];
     int wide_count;
     int column_count; /* in the header */
+    /* The header is QUOTE_CSV_HEADER: the fields are its columns from `timestamp` on. */
+    bool is_export;
 };
 
 /*

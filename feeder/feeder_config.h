@@ -12,14 +12,16 @@
       "standby.")                                                                        \
     X(list, SOURCE, source, "", 0, 8000, NULL,                                           \
       "Where quotes come from; may be given more than once. csv:FILE replays a "         \
-      "recorded table, - reads one JSON object per line from standard input, sim:N "     \
-      "simulates N symbols. Values for one source alone: "                               \
-      "csv:FILE?speed=60&loop=1&max_gap=2, sim:N?rate=1000&bytes=120&seed=1. A path "    \
-      "with a comma needs a JSON list.")                                                 \
+      "recorded table, ndjson:FILE what pregon-tail or history?format=ndjson wrote, - "  \
+      "reads one JSON object per line from standard input, sim:N simulates N symbols. "  \
+      "Values for one source alone: csv:FILE?speed=60&loop=1&max_gap=2 (ndjson too; "    \
+      "speed=max: without pauses), sim:N?rate=1000&bytes=120&seed=1. A path with a "     \
+      "comma needs a JSON list.")                                                        \
     X(int, SPEED, speed, "1", 0, 1000000000, NULL,                                       \
-      "How many times faster than recorded a table is replayed; 0: without pauses.")     \
+      "How many times faster than recorded a recording is replayed; 0: without "         \
+      "pauses.")                                                                         \
     X(flag, LOOP, loop, "0", 0, 1, NULL,                                                 \
-      "Replay a table again when it ends, after a pause of MAX_GAP.")                    \
+      "Replay a recording again when it ends, after a pause of MAX_GAP.")                    \
     X(int, RATE, rate, "1000", 0, 100000000, NULL,                                       \
       "Quotes per second of a simulation; 0: as fast as possible.")                      \
     X(seconds, MAX_GAP, max_gap, "2", 0, 86400, NULL,                                    \

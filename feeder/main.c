@@ -385,7 +385,7 @@ static bool open_sources(struct feeder *f)
     if (o.has_failed)
         return false;
     if (!f->count)
-        log_error("SOURCE is empty: want csv:FILE, - or sim:N, see --help");
+        log_error("SOURCE is empty: want csv:FILE, ndjson:FILE, - or sim:N, see --help");
     else if (has_input_twice(f))
         log_error("SOURCE=\"%s\": standard input can be read once only", c->source);
     else

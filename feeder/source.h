@@ -2,6 +2,7 @@
  * source: one interface for every origin of quotes; main.c reads them.
  *
  *   csv:FILE?speed=60&loop=1&max_gap=2   a recorded table, at the pace of its own times
+ *   ndjson:FILE?speed=60&loop=1&max_gap=2   a recording of pregon-tail, or of history?format=ndjson
  *   -                                    one JSON object per line on standard input
  *   sim:N?rate=1000&bytes=120&seed=1     N generated symbols
  *
@@ -82,6 +83,7 @@ void source_log_refused(struct source *s);
 /* The kinds (source_csv.c, source_ndjson.c, source_sim.c), for source_open(). */
 struct source *source_csv_open(const char *path);
 struct source *source_ndjson_open(int fd);
+struct source *source_ndjson_open_file(const char *path);
 struct source *source_sim_open(const char *symbols, const struct source_settings *set);
 
 /* For the kinds: refuses the line with number `line`; `detail` names the part, or is "". */

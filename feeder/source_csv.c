@@ -1,9 +1,9 @@
 /*
  * source_csv: plays a recorded table at the pace of its own times.
  *
- * The playback clock is the latest time seen: a row that lies before it is played at once and does
- * not set the clock back, so one row out of order causes no wait. A table whose newest row comes
- * first is refused: among its first ORDER_ROWS rows, more go back in time than forward.
+ * A table whose newest row comes first is refused: among its first ORDER_ROWS rows, more go back in
+ * time than forward. A table that Pregón wrote (shared/wire/quote_csv.h) becomes the same quotes
+ * again.
  */
 #include "feeder/source.h"
 
@@ -17,18 +17,17 @@
 
 #include "feeder/csv_map.h"
 #include "feeder/reader.h"
+#include "feeder/tape.h"
 #include "shared/base/text_time.h"
 #include "shared/base/json.h"
 #include "shared/base/mem.h"
+#include "shared/wire/quote_csv.h"
 
 #define LINE_MAX_BYTES 65536
 #define ROWS_PER_CALL 64 /* rows read for one quote before other sources get their turn */
-/* after so many rows in a row before the playback clock, the clock is set back */
-#define BEHIND_MAX 32
-/* if a row is later than this, the pace starts again from now */
-#define LATE_US 1000000
 /* The object, its symbol and time, and the field of a wide column. */
 #define VALUES_MAX (1 + 2 * (CSV_MAP_FIELDS_MAX + 3))
+#define EXPORT_VALUES_MAX 1024 /* of a row that Pregón wrote: a quote has 64 fields */
 #define NO_COLUMN SIZE_MAX
 #define TIME_TEXT_MAX 100 /* of a date and a time of day */
 #define ORDER_ROWS 10000  /* rows examined before the first is played */
@@ -40,13 +39,12 @@ struct source_csv {
     /* the header's bytes: column names for messages about a refused cell */
     char *header;
     struct csv_row columns, row;
-    bool has_row, has_clock;
-    int behind;               /* rows in a row before the playback clock */
-    bool has_gone_back;       /* the log has a line about that */
-    int wide_at;              /* next wide column of the row */
-    int64_t row_us, clock_us; /* on the table's time scale, µs since 1970 */
-    int64_t due_us;           /* when the row is due, monotonic */
-    uint64_t quotes_before;   /* `quotes` at the start of this pass over the file */
+    struct tape tape;
+    struct json *json; /* reads the cell `other` of a table of ours */
+    bool has_row;
+    int wide_at;            /* next wide column of the row */
+    int64_t row_us, due_ms; /* of the row: its time, µs since 1970, and when it is due */
+    uint64_t quotes_before; /* `quotes` at the start of this pass over the file */
 };
 
 /* A cell may be missing; R writes NA.  quote_from_json knows the other words for "no number". */
@@ -93,6 +91,65 @@ static struct json_value *put_cell(struct json_value *at, const char *key, struc
         (kind == QUOTE_FIELD_PRICE || kind == QUOTE_FIELD_SIZE) && !quote_is_empty_word(cell);
 
     return put(at, key, is_number ? JSON_NUMBER : JSON_STRING, cell, column);
+}
+
+/*
+ * Adds the members of the cell `other`. Returns NULL if it is not an object, or too large.
+ */
+static struct json_value *put_other(struct source_csv *c, struct json_value *at,
+                                    const struct json_value *end, struct span cell, size_t column,
+                                    uint32_t *members)
+{
+    const struct json_value *root;
+
+    if (json_parse(c->json, cell, &root) || root->type != JSON_OBJECT ||
+        (size_t)(end - at) < root->skip)
+        return NULL;
+    for (const struct json_value *v = root + 1; v < root + root->skip; v++) {
+        *at = *v;
+        at++->offset = column;
+    }
+    *members += root->size;
+    return at;
+}
+
+/*
+ * Makes a JSON object of a row that Pregón wrote. Its time is not a field: `timestamp` is. Without
+ * tape_time that becomes `recorded_at`, as of every table.
+ */
+static enum quote_refusal make_exported(struct source_csv *c, const struct source_now *now,
+                                        char symbol[QUOTE_SYMBOL_MAX + 1], struct buf *body,
+                                        size_t *column)
+{
+    struct json_value values[EXPORT_VALUES_MAX], *at = values + 1;
+    struct quote_rules rules = source_rules(&c->base, now);
+    const struct csv_map *m = &c->map;
+    bool is_tape = c->base.set.tape_time;
+    uint32_t members = 1;
+
+    at = put(at, "symbol", JSON_STRING, c->row.cells[m->symbol_column], (size_t)m->symbol_column);
+    for (int i = 0; i < m->field_count; i++) {
+        const struct csv_map_item *f = &m->fields[i];
+        struct span cell = c->row.cells[f->column];
+        bool is_time = quote_field_kind(span_of(f->name)) == QUOTE_FIELD_TIME;
+        bool is_timestamp = is_time && strcmp(f->name, "timestamp") == 0;
+
+        *column = (size_t)f->column;
+        if (!cell.len || (is_time && !is_timestamp && !is_tape))
+            continue;
+        if (strcmp(f->name, QUOTE_CSV_OTHER) == 0) {
+            at = put_other(c, at, values + EXPORT_VALUES_MAX, cell, *column, &members);
+            if (!at)
+                return QUOTE_MALFORMED;
+            continue;
+        }
+        at = put(at, is_timestamp && !is_tape ? "recorded_at" : f->name,
+                 is_time ? JSON_NUMBER : JSON_STRING, cell, *column);
+        members++;
+    }
+    values[0] = (struct json_value){
+        .type = JSON_OBJECT, .size = members, .skip = (uint32_t)(at - values), .offset = NO_COLUMN};
+    return quote_from_json(values, c->base.set.label, &rules, symbol, body, column);
 }
 
 /*
@@ -147,33 +204,6 @@ static void refuse(struct source_csv *c, enum quote_refusal why, size_t column,
     source_refuse(&c->base, why, c->reader.number, detail, now);
 }
 
-/* Computes when the row is due, by the playback clock. */
-static void schedule(struct source_csv *c, const struct source_now *now)
-{
-    const struct source_settings *set = &c->base.set;
-    int64_t gap = 0, now_us = now->ms * 1000;
-    bool is_behind = c->has_clock && c->row_us < c->clock_us;
-
-    if (c->has_clock && !is_behind && set->speed)
-        gap = (c->row_us - c->clock_us) / set->speed;
-    if (gap > set->max_gap_ms * 1000)
-        gap = set->max_gap_ms * 1000;
-    c->behind = is_behind ? c->behind + 1 : 0;
-    if (c->behind == BEHIND_MAX && !c->has_gone_back) {
-        c->has_gone_back = true;
-        log_warning("%s: at row %llu its times go back by %lld s: it is played on from "
-                    "there, without a pause",
-                    c->base.name, (unsigned long long)c->reader.number,
-                    (long long)((c->clock_us - c->row_us) / 1000000));
-    }
-    if (!is_behind || c->behind == BEHIND_MAX)
-        c->clock_us = c->row_us;
-    c->has_clock = true;
-    if (now_us - c->due_us > LATE_US)
-        c->due_us = now_us;
-    c->due_us += gap;
-}
-
 /* Starts again after the longest silence.  Returns false if the file has no rows. */
 static bool rewind_tape(struct source_csv *c)
 {
@@ -189,9 +219,7 @@ static bool rewind_tape(struct source_csv *c)
         return false;
     }
     c->quotes_before = c->base.quotes;
-    c->has_clock = false;
-    if (c->base.set.speed)
-        c->due_us += c->base.set.max_gap_ms * 1000;
+    tape_rewind(&c->tape, &c->base);
     return true;
 }
 
@@ -227,7 +255,7 @@ static enum source_outcome read_row(struct source_csv *c, const struct source_no
         refuse(c, QUOTE_BAD_TIME, (size_t)c->map.time_column, now);
         return SOURCE_LATER;
     }
-    schedule(c, now);
+    c->due_ms = tape_schedule(&c->tape, &c->base, c->row_us, c->reader.number, now);
     c->has_row = true;
     c->wide_at = 0;
     return SOURCE_QUOTE;
@@ -249,7 +277,8 @@ static enum source_outcome take_quote(struct source_csv *c, const struct source_
     } else {
         c->has_row = false;
     }
-    why = make_quote(c, now, wide, symbol, body, &column);
+    why = c->map.is_export ? make_exported(c, now, symbol, body, &column)
+                           : make_quote(c, now, wide, symbol, body, &column);
     if (why == QUOTE_ACCEPTED)
         return SOURCE_QUOTE;
     refuse(c, why, column, now);
@@ -266,7 +295,7 @@ static enum source_outcome csv_next(struct source *s, const struct source_now *n
             return SOURCE_ENDED;
         if (!c->has_row)
             continue;
-        s->due_ms = (c->due_us + 999) / 1000;
+        s->due_ms = c->due_ms;
         if (s->due_ms > now->ms)
             return SOURCE_LATER;
         if (take_quote(c, now, symbol, body) == SOURCE_QUOTE)
@@ -282,6 +311,7 @@ static void csv_free(struct source *s)
 
     reader_fini(&c->reader);
     csv_map_free(&c->map);
+    json_free(c->json);
     free(c->header);
     free(c);
 }
@@ -307,7 +337,8 @@ static void look_at_row(const struct source_csv *c, struct order *o)
     char symbol[QUOTE_SYMBOL_MAX + 1] = "";
     int64_t us;
 
-    if (!read_time(c, &us))
+    /* Positions of a table of ours always differ; its times may be equal. */
+    if (m->is_export ? !text_time_parse("unix", c->row.cells[0], &us) : !read_time(c, &us))
         return;
     if (m->symbol_column >= 0)
         span_copy(symbol, sizeof symbol, c->row.cells[m->symbol_column]);
@@ -430,6 +461,7 @@ struct source *source_csv_open(const char *path)
     }
     c = mem_zalloc(sizeof *c);
     reader_init(&c->reader, fd, LINE_MAX_BYTES);
+    c->json = json_new();
     c->base.fd = -1;
     c->base.next = csv_next;
     c->base.free = csv_free;

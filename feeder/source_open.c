@@ -8,25 +8,28 @@
 
 #include "shared/base/mem.h"
 
-enum kind { KIND_CSV, KIND_NDJSON, KIND_SIM, KIND_COUNT };
+/* KIND_TAPE: a recording as NDJSON. */
+enum kind { KIND_CSV, KIND_TAPE, KIND_NDJSON, KIND_SIM, KIND_COUNT };
 
 static const char *const csv_label = "recorded data";
 
 /* The options after the question mark: which kinds take them, and their bounds. */
 static const struct option {
     const char *name;
-    enum kind kind;
+    unsigned kinds; /* bits: 1 << kind */
     size_t offset;
     bool is_flag;
     int decimals; /* digits after the decimal point; the value is scaled by them */
     int64_t min, max;
 } options[] = {
-    {"speed", KIND_CSV, offsetof(struct source_settings, speed), false, 0, 0, 1000000000},
-    {"max_gap", KIND_CSV, offsetof(struct source_settings, max_gap_ms), false, 3, 0, 86400},
-    {"loop", KIND_CSV, offsetof(struct source_settings, loop), true, 0, 0, 1},
-    {"rate", KIND_SIM, offsetof(struct source_settings, rate), false, 0, 0, 100000000},
-    {"bytes", KIND_SIM, offsetof(struct source_settings, bytes), false, 0, 0, 8000},
-    {"seed", KIND_SIM, offsetof(struct source_settings, seed), false, 0, 0, INT64_MAX},
+    {"speed", 1 << KIND_CSV | 1 << KIND_TAPE, offsetof(struct source_settings, speed), false, 0, 0,
+     1000000000},
+    {"max_gap", 1 << KIND_CSV | 1 << KIND_TAPE, offsetof(struct source_settings, max_gap_ms), false,
+     3, 0, 86400},
+    {"loop", 1 << KIND_CSV | 1 << KIND_TAPE, offsetof(struct source_settings, loop), true, 0, 0, 1},
+    {"rate", 1 << KIND_SIM, offsetof(struct source_settings, rate), false, 0, 0, 100000000},
+    {"bytes", 1 << KIND_SIM, offsetof(struct source_settings, bytes), false, 0, 0, 8000},
+    {"seed", 1 << KIND_SIM, offsetof(struct source_settings, seed), false, 0, 0, INT64_MAX},
 };
 
 static bool parse_number(const char *text, int decimals, int64_t *out)
@@ -60,6 +63,8 @@ static bool set_option(struct source_settings *set, const struct option *o, cons
 
     for (int i = 0; i < o->decimals; i++)
         scale *= 10;
+    if (strcmp(o->name, "speed") == 0 && strcmp(value, "max") == 0)
+        value = "0";
     if (!parse_number(value, o->decimals, &n) || n < o->min * scale || n > o->max * scale)
         return false;
     if (o->is_flag)
@@ -82,7 +87,7 @@ static enum err parse_options(const char *spec, enum kind kind, char *text,
         if (value)
             *value++ = '\0';
         for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
-            if (options[i].kind == kind && strcmp(options[i].name, part) == 0)
+            if ((options[i].kinds & 1U << kind) && strcmp(options[i].name, part) == 0)
                 found = &options[i];
         if (!found) {
             log_error("source %s: no option %s for this kind of source", spec, part);
@@ -99,6 +104,9 @@ static enum err parse_options(const char *spec, enum kind kind, char *text,
 
 static enum kind kind_of(const char *spec, const char **rest)
 {
+    *rest = spec + 7;
+    if (strncmp(spec, "ndjson:", 7) == 0)
+        return KIND_TAPE;
     *rest = spec + 4;
     if (strncmp(spec, "csv:", 4) == 0)
         return KIND_CSV;
@@ -121,13 +129,14 @@ enum err source_open(const char *spec, const struct source_settings *defaults, c
         *query++ = '\0';
     path = name + (rest - spec);
     if (!set.label)
-        set.label = kind == KIND_CSV ? csv_label : feed;
+        set.label = kind == KIND_CSV || kind == KIND_TAPE ? csv_label : feed;
     if (kind == KIND_COUNT)
-        log_error("SOURCE=\"%s\": want csv:FILE, - or sim:N", spec);
+        log_error("SOURCE=\"%s\": want csv:FILE, ndjson:FILE, - or sim:N", spec);
     else if (!query || parse_options(spec, kind, query, &set) == OK)
-        s = kind == KIND_CSV   ? source_csv_open(path)
-            : kind == KIND_SIM ? source_sim_open(path, &set)
-                               : source_ndjson_open(STDIN_FILENO);
+        s = kind == KIND_CSV    ? source_csv_open(path)
+            : kind == KIND_TAPE ? source_ndjson_open_file(path)
+            : kind == KIND_SIM  ? source_sim_open(path, &set)
+                                : source_ndjson_open(STDIN_FILENO);
     if (!s) {
         free(name);
         return ERR_INVALID;
@@ -138,7 +147,8 @@ enum err source_open(const char *spec, const struct source_settings *defaults, c
     }
     s->name = name;
     s->set = set;
-    s->is_paced = (kind == KIND_CSV && set.speed) || (kind == KIND_SIM && set.rate);
+    s->is_paced =
+        ((kind == KIND_CSV || kind == KIND_TAPE) && set.speed) || (kind == KIND_SIM && set.rate);
     s->limit = (struct log_limit){.burst = 5, .interval_ms = 10000};
     *out = s;
     return OK;

@@ -77,8 +77,7 @@ static bool has_field(const struct wire_record *r, const char *name)
 }
 
 /* The record in the form of the stream, plus the time when it was accepted. */
-static void put_record(struct buf *b, struct span symbol, const struct wire_record *r,
-                       uint64_t epoch)
+void quotes_json_put(struct buf *b, struct span symbol, const struct wire_record *r, uint64_t epoch)
 {
     struct encode_record e = {
         .name = symbol,
@@ -97,50 +96,81 @@ static void put_record(struct buf *b, struct span symbol, const struct wire_reco
     buf_addc(b, '}');
 }
 
+struct quotes_json_records quotes_json_records(struct span answer)
+{
+    struct quotes_json_records list = {.epoch = pack_find_u(answer, "epoch", 0)};
+
+    list.left = pack_find_list(answer, "records", &list.rest);
+    return list;
+}
+
+bool quotes_json_next(struct quotes_json_records *list, struct wire_record *r)
+{
+    struct span topic, record;
+
+    for (; list->left; list->left--) {
+        if (!pack_next_array(&list->rest, 2) || !pack_next_text(&list->rest, &topic) ||
+            !pack_next_bin(&list->rest, &record))
+            return false;
+        if (wire_read(record, r, NULL) || pack_check(r->body) ||
+            (r->kind != WIRE_QUOTE && r->kind != WIRE_STATE))
+            continue;
+        list->left--;
+        return true;
+    }
+    return false;
+}
+
 static void put_records(const struct loop_request *q, struct span answer, struct buf *b)
 {
-    struct span c;
-    uint32_t count = pack_find_list(answer, "records", &c), put = 0;
-    uint64_t epoch = pack_find_u(answer, "epoch", 0);
+    struct quotes_json_records list = quotes_json_records(answer);
+    struct wire_record r;
+    bool is_first = true;
 
     buf_adds(b, ",\"records\":[");
-    for (uint32_t i = 0; i < count; i++) {
-        struct span topic, record;
-        struct wire_record r;
-
-        if (!pack_next_array(&c, 2) || !pack_next_text(&c, &topic) || !pack_next_bin(&c, &record))
-            break;
-        if (wire_read(record, &r, NULL) || pack_check(r.body) ||
-            (r.kind != WIRE_QUOTE && r.kind != WIRE_STATE))
-            continue;
-        if (put++)
+    for (; quotes_json_next(&list, &r); is_first = false) {
+        if (!is_first)
             buf_addc(b, ',');
-        put_record(b, span_of(q->text), &r, epoch);
+        quotes_json_put(b, span_of(q->text), &r, list.epoch);
     }
     buf_addc(b, ']');
+}
+
+bool quotes_json_take_gap(struct span *c, struct buf *b)
+{
+    struct span reason;
+    uint64_t first, last;
+
+    if (!pack_next_array(c, 3) || !pack_next_u(c, &first) || !pack_next_u(c, &last) ||
+        !pack_next_text(c, &reason))
+        return false;
+    buf_adds(b, "\"first\":");
+    buf_addu(b, first);
+    member_u(b, "last", last);
+    member_text(b, "reason", reason);
+    return true;
 }
 
 /* Returns how many. */
 static uint32_t put_gaps(struct buf *b, struct span answer)
 {
+    struct buf gap = {0};
     struct span c;
     uint32_t count = pack_find_list(answer, "gaps", &c), put = 0;
-    uint64_t first, last;
-    struct span reason;
 
     buf_adds(b, ",\"gaps\":[");
-    for (; put < count; put++) {
-        if (!pack_next_array(&c, 3) || !pack_next_u(&c, &first) || !pack_next_u(&c, &last) ||
-            !pack_next_text(&c, &reason))
-            break;
-        buf_adds(b, put ? ",{\"first\":" : "{\"first\":");
-        buf_addu(b, first);
-        member_u(b, "last", last);
-        member_text(b, "reason", reason);
-        buf_addc(b, '}');
+    for (; put < count && quotes_json_take_gap(&c, &gap); put++) {
+        buf_printf(b, "%s{%s}", put ? "," : "", buf_text(&gap));
+        buf_clear(&gap);
     }
     buf_addc(b, ']');
+    buf_free(&gap);
     return put;
+}
+
+bool quotes_json_is_kept(const struct timeline *t, struct span answer)
+{
+    return !t->has_since || t->after + 1 >= pack_find_u(answer, "first", 0);
 }
 
 void quotes_json_history(const struct loop_request *q, struct span answer, struct buf *b)
@@ -148,7 +178,7 @@ void quotes_json_history(const struct loop_request *q, struct span answer, struc
     const struct timeline *t = &q->timeline;
     uint64_t epoch = pack_find_u(answer, "epoch", 0), first = pack_find_u(answer, "first", 0),
              next = pack_find_u(answer, "next", 0);
-    bool is_kept = !t->has_since || t->after + 1 >= first;
+    bool is_kept = quotes_json_is_kept(t, answer);
     struct buf cursor = {0};
     uint32_t gaps;
 

@@ -69,7 +69,7 @@ static const struct route {
      .tail = ROUTE_HISTORY,
      .get = route_get_history,
      .is_query = true,
-     .query = "order,since,until,limit,next"},
+     .query = "order,since,until,limit,next,format"},
     {.path = ROUTE_QUOTES, .has_more = true, .get = route_get_quote, .is_query = true},
     {.path = STREAM, .query = HANDSHAKE_QUERY},
     {.path = EVENTS, .query = HANDSHAKE_QUERY, .is_events = true},

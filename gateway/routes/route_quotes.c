@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "gateway/http/query.h"
+#include "gateway/routes/quotes_export.h"
 #include "gateway/routes/quotes_json.h"
 #include "gateway/routes/route_private.h"
 #include "shared/wire/patterns.h"
@@ -129,6 +130,20 @@ static bool set_bound(const struct request *r, struct timeline *t, const char *n
 }
 
 /* false: the reply has the error. */
+static bool format_of(struct request *r, enum quotes_export *format, struct reply *p)
+{
+    char text[16];
+    bool given;
+
+    *format = QUOTES_EXPORT_JSON;
+    if (request_param(r, "format", text, sizeof text, &given) &&
+        (!given || quotes_export_parse(text, format)))
+        return true;
+    route_bad_parameter(p, r, "format", QUOTES_EXPORT_FORMATS);
+    return false;
+}
+
+/* false: the reply has the error. */
 static bool timeline_of(struct request *r, struct loop_request *q, struct reply *p)
 {
     static const char *const bounds[] = {"since", "until"};
@@ -165,16 +180,17 @@ void route_get_history(struct service *s, struct request *r, struct reply *p)
     const char *symbol = r->path + sizeof ROUTE_QUOTES;
     size_t len = strlen(symbol);
     struct loop_request q = {.kind = LOOP_REQUEST_HISTORY};
+    enum quotes_export format;
     struct buf raw = {0};
 
     len -= len && symbol[len - 1] == '/';
     len = len < sizeof ROUTE_HISTORY ? 0 : len - (sizeof ROUTE_HISTORY - 1);
     if (!set_symbol(r, &q, (struct span){symbol, len}, p) || !timeline_of(r, &q, p) ||
-        !request_raw(s, r, &q, p, &raw))
+        !format_of(r, &format, p) || !request_raw(s, r, &q, p, &raw))
         return;
     switch (q.status) {
     case 200:
-        quotes_json_history(&q, buf_span(&raw), &p->body);
+        quotes_export_history(&q, buf_span(&raw), format, p);
         break;
     case 404:
         unknown_symbol(p, r);

@@ -156,8 +156,8 @@ def test_a_bad_value_stops_the_program_with_name_value_and_what_is_allowed(
 
 
 @pytest.mark.parametrize("source, message", [
-    ("", "SOURCE is empty: want csv:FILE, - or sim:N"),
-    ("nothing:1", "want csv:FILE, - or sim:N"),
+    ("", "SOURCE is empty: want csv:FILE, ndjson:FILE, - or sim:N"),
+    ("nothing:1", "want csv:FILE, ndjson:FILE, - or sim:N"),
     ("-,-", "standard input can be read once only"),
     (",".join(["sim:1"] * 65), "SOURCE: more than 64"),
     ('["sim:1"', "JSON list"),
