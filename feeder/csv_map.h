@@ -7,8 +7,8 @@
  * own name. Columns Date and Time together are the time. A column with the name of a member of the
  * record (type, seq, …) passes through as NAME_. The feeder logs once each column that it renames
  * or leaves out. The header that Pregón itself writes (shared/wire/quote_csv.h) is recognised: its
- * column `accepted` is the time, and `other` holds further fields. Any other table has a description
- * in the file FILE.map beside it, with lines `key = value`; # begins a comment:
+ * column `accepted` is the time, and `other` holds further fields. Any other table has a
+ * description in the file FILE.map beside it, with lines `key = value`; # begins a comment:
  *
  *   time = XDATE                 the column with the time (the time of day, if `date` is given)
  *   date = DAY                   a column with the date: both are read as "DATE TIME"
