@@ -354,7 +354,7 @@ def test_rules_and_panels_use_metrics_and_labels_that_are_documented():
         assert label_names(expression) <= labels | {"job", "instance", "le"}, where
 
 
-@pytest.mark.parametrize("guide", ["operations.md"])
+@pytest.mark.parametrize("guide", ["operations.md", "operations.es.md"])
 def test_the_guide_lists_every_alert_once(guide):
     with open(os.path.join(pregon.ROOT, "docs", guide), encoding="utf-8") as f:
         assert re.findall(r"^\| `(Pregon\w+)` \|", f.read(), re.M) == list(rules())

@@ -164,6 +164,7 @@ def anchors(text):
         "CONTRIBUTING.md",
         "CHANGELOG.md",
         "docs/operations.md",
+        "docs/operations.es.md",
         "docs/troubleshooting.md",
         "docs/troubleshooting.es.md",
     ],
