@@ -104,8 +104,8 @@ struct pregon_position {
 };
 
 /*
- * Reads a position such as "0efc6f433b8d1fa2:990". PREGON_ERROR_INVALID: the text is not a
- * position.
+ * Reads a position such as "0efc6f433b8d1fa2:990", or "start": as `since` that means everything in
+ * the broker's log, whichever log it is. PREGON_ERROR_INVALID: the text is neither.
  */
 PREGON_API enum pregon_error pregon_position_parse(const char *text, struct pregon_position *out);
 
@@ -195,6 +195,7 @@ struct pregon_state_change {
     uint64_t epoch, seq, prev;
     enum pregon_state state;
     const char *feed; /* the feed that fell silent or returned */
+    int64_t accepted_us;
 };
 
 /*

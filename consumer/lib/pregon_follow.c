@@ -80,6 +80,7 @@ static void report_state(void *ctx, const struct delivered *d)
         .prev = d->record->prev,
         .state = d->is_stale ? PREGON_STALE : PREGON_LIVE,
         .feed = feed,
+        .accepted_us = (int64_t)d->record->accepted_us,
     };
 
     span_copy(feed, sizeof feed, pack_find_text(d->record->body, "feed"));

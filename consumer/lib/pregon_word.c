@@ -43,6 +43,10 @@ enum pregon_error pregon_position_parse(const char *text, struct pregon_position
     unsigned long long epoch, seq;
     size_t digits = strspn(text, "0123456789abcdefABCDEF");
 
+    if (strcmp(text, "start") == 0) {
+        *out = (struct pregon_position){RECEIVER_ANY_EPOCH, 0};
+        return PREGON_OK;
+    }
     if (!digits || digits > 16 || text[digits] != ':')
         return PREGON_ERROR_INVALID;
     epoch = strtoull(text, NULL, 16);

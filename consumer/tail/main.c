@@ -16,6 +16,7 @@
 
 #include "consumer/lib/pregon.h"
 #include "consumer/tail/print.h"
+#include "consumer/tail/range.h"
 #include "consumer/tail/tail_config.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
@@ -28,35 +29,65 @@ struct tail {
     struct loop *loop;
     struct pregon *pregon;
     struct loop_watch quotes, output;
+    struct range range;
     struct print print;
     struct buf out;
+    struct buf held; /* losses before the range's first record */
     size_t written;  /* bytes of `out` already written */
     int64_t count;   /* quotes so far */
     bool is_blocked; /* the output takes no bytes: quotes must wait */
+    bool has_begun;  /* a record of the range has come */
     bool is_over, is_broken, has_failed, was_down;
 };
 
 /* --- callbacks ---------------------------------------------------------------------- */
 
-static void on_quote(void *ctx, const struct pregon_quote *q)
+static void end(struct tail *t)
 {
-    struct tail *t = ctx;
-
-    print_quote(&t->print, t->pregon, q);
-    if (++t->count != t->config.count)
-        return;
     t->is_over = true;
     pregon_stop(t->pregon);
 }
 
+/* Is a record that was accepted at this time to be written? */
+static bool is_within(struct tail *t, int64_t accepted_us)
+{
+    enum range_place place = range_judge(&t->range, accepted_us);
+
+    if (place == RANGE_WITHIN)
+        buf_add(&t->out, t->held.data, t->held.len);
+    else if (place == RANGE_AFTER)
+        end(t);
+    t->has_begun |= place == RANGE_WITHIN;
+    buf_clear(&t->held);
+    return place == RANGE_WITHIN;
+}
+
+static void on_quote(void *ctx, const struct pregon_quote *q)
+{
+    struct tail *t = ctx;
+
+    if (!is_within(t, q->accepted_us))
+        return;
+    print_quote(&t->print, t->pregon, q);
+    if (++t->count == t->config.count)
+        end(t);
+}
+
 static void on_state(void *ctx, const struct pregon_state_change *s)
 {
-    print_state(&((struct tail *)ctx)->print, s);
+    struct tail *t = ctx;
+
+    if (is_within(t, s->accepted_us))
+        print_state(&t->print, s);
 }
 
 static void on_lost(void *ctx, const struct pregon_loss *l)
 {
-    print_lost(&((struct tail *)ctx)->print, l);
+    struct tail *t = ctx;
+
+    t->print.out = t->has_begun || !t->range.since_us ? &t->out : &t->held;
+    print_lost(&t->print, l);
+    t->print.out = &t->out;
 }
 
 static void on_reset(void *ctx, const struct pregon_reset *r)
@@ -66,8 +97,12 @@ static void on_reset(void *ctx, const struct pregon_reset *r)
 
 static void on_synced(void *ctx)
 {
-    (void)ctx;
+    struct tail *t = ctx;
+
     log_debug("Up to date");
+    t->range.is_synced = true;
+    if (range_is_over(&t->range, loop_wall_us(t->loop)))
+        end(t);
 }
 
 static void on_link(void *ctx, bool is_up, const char *why)
@@ -160,11 +195,19 @@ static bool open_all(struct tail *t)
     struct subscription s = {.t = t};
     enum pregon_error e;
 
-    if (t->config.since[0] && pregon_position_parse(t->config.since, &o.since)) {
-        log_critical("SINCE='%s': must be EPOCH:SEQ, such as 0efc6f433b8d1fa2:990",
+    if (!range_set_since(&t->range, t->config.since)) {
+        log_critical("SINCE='%s': must be EPOCH:SEQ, such as 0efc6f433b8d1fa2:990, start, or a "
+                     "time, such as 2026-11-25T12:00:00Z or @1795382037",
                      t->config.since);
         return false;
     }
+    if (!range_set_until(&t->range, t->config.until)) {
+        log_critical("UNTIL='%s': must be end, or a time, such as 2026-11-25T12:00:00Z or "
+                     "@1795382037",
+                     t->config.until);
+        return false;
+    }
+    o.since = t->range.since;
     o.publish = t->config.broker_publish;
     o.control = t->config.broker_control;
     o.mode = strcmp(t->config.mode, "merge") == 0 ? PREGON_NEWEST : PREGON_ALL;
@@ -220,6 +263,7 @@ static void run(struct tail *t)
         wait = BLOCKED_MS;
         if (!t->is_over && !t->out.len) {
             wait = pregon_turn(t->pregon);
+            t->is_over |= range_is_over(&t->range, loop_wall_us(t->loop));
             write_out(t);
         }
         set_blocked(t, t->out.len > 0);
@@ -264,6 +308,7 @@ int main(int argc, char **argv)
     loop_leave(t.loop);
     pregon_close(&t.pregon);
     buf_free(&t.out);
+    buf_free(&t.held);
     loop_free(t.loop);
     config_free(&tail_program, &t.config);
     return code;

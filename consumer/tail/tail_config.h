@@ -19,7 +19,13 @@
     X(text, SINCE, since, "", 0, 64, NULL,                                               \
       "Continue after this position, EPOCH:SEQ, as printed at the end of an earlier "    \
       "run. Records that were written within the last second before that end may come "  \
-      "again. EPOCH:0: everything in the log.")                                          \
+      "again. start: everything in the broker's log. A time, such as "                   \
+      "2026-11-25T12:00:00Z (UTC unless it has an offset) or @ and Unix seconds: what "  \
+      "the broker accepted then or later; it reads the log from its beginning.")         \
+    X(text, UNTIL, until, "", 0, 64, NULL,                                               \
+      "end: stop after the records that the log has at the start of the run. A time, "   \
+      "as for SINCE: stop before the first record that the broker accepted then or "     \
+      "later; if it lies in the future, 2 s after it at the latest.")                    \
     X(int, COUNT, count, "0", 0, INT64_MAX, NULL,                                        \
       "End after this many quotes (snapshots count); 0: continue until stopped.")        \
     X(flag, SNAPSHOT, snapshot, "1", 0, 1, NULL,                                         \

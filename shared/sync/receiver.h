@@ -115,6 +115,8 @@ struct receiver_out {
     void (*fell_back)(void *ctx);
 };
 
+#define RECEIVER_ANY_EPOCH UINT64_MAX
+
 struct receiver_settings {
     uint64_t name; /* random, for marks */
     /* Place no mark while the broker is silent, and make the link unverified after a silence. */
@@ -129,8 +131,9 @@ struct receiver_settings {
      * records.
      */
     bool trusts_log;
-    bool no_snapshot;                /* a pattern is live without a snapshot */
-    uint64_t since_epoch, since_seq; /* position to resume from; 0, 0: none */
+    bool no_snapshot; /* a pattern is live without a snapshot */
+    /* position to resume from; 0, 0: none; RECEIVER_ANY_EPOCH: of whichever log there is */
+    uint64_t since_epoch, since_seq;
 };
 
 struct receiver;

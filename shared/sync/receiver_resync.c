@@ -124,7 +124,8 @@ void receiver_catch_up(struct receiver *f)
 static void resume(struct receiver *f)
 {
     uint64_t since = f->settings.since_epoch;
-    bool is_same = since == f->epoch, is_beyond = f->settings.since_seq > f->mark_seq;
+    bool is_same = since == f->epoch || since == RECEIVER_ANY_EPOCH;
+    bool is_beyond = f->settings.since_seq > f->mark_seq;
 
     f->settings.since_epoch = 0;
     if (!is_same || is_beyond) {
