@@ -64,6 +64,19 @@ static void a_snapshot_costs_its_entries_and_what_it_looks_for(void **state)
     check("{'op':'snapshot','id':1,'pattern':'S*'}", SYMBOLS + SYMBOLS * CORE_WORK_ENTRY);
 }
 
+static void a_snapshot_costs_each_symbol_that_it_names(void **state)
+{
+    struct buf request = {0};
+
+    (void)state;
+    buf_adds(&request, "{'op':'snapshot','id':1,'pattern':'");
+    for (int i = 0; i < 120; i++)
+        buf_printf(&request, "%sX%d", i ? "," : "", i);
+    buf_adds(&request, "'}");
+    check(buf_text(&request), 120);
+    buf_free(&request);
+}
+
 static void a_replay_costs_each_entry_and_more_if_it_is_sent(void **state)
 {
     (void)state;
@@ -93,6 +106,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_quotes, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_snapshot_costs_its_entries_and_what_it_looks_for),
+        TEST(a_snapshot_costs_each_symbol_that_it_names),
         TEST(a_replay_costs_each_entry_and_more_if_it_is_sent),
         TEST(a_history_costs_the_entries_of_its_symbol),
     };
