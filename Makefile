@@ -96,8 +96,8 @@ AT_ONCE := $(shell echo $$((3 * $$(nproc))))
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: objects compilers all build deps charts web run test unit unit-build system check hdr-check arch-check docs docs-check \
-        test-sanitize coverage fuzz fuzz-build mutation test-compose test-python test-web chaos chaos-locks attack bench bench-docs \
-        bench-store bench-locks bench-instructions format format-check lint compdb install install-systemd clean help \
+        test-sanitize coverage fuzz fuzz-build mutation test-compose test-python test-web chaos chaos-locks chaos-publish attack \
+        bench bench-docs bench-store bench-locks bench-instructions format format-check lint compdb install install-systemd clean help \
         FORCE
 
 all: deps $(if $(shell command -v npm),charts) ## build the programs (default)
@@ -290,6 +290,10 @@ chaos: build ## kill, stop and cut everything at random: make chaos MINUTES=10 S
 
 chaos-locks: build ## the same for locks and their callers: make chaos-locks MINUTES=10 SEED=7
 	$(Q)$(PYTHON) tests/chaos/locks.py --bin $(abspath $(B)/bin) --minutes $(or $(MINUTES),10) \
+	  $(if $(SEED),--seed $(SEED))
+
+chaos-publish: build ## the same for producers that repeat requests: make chaos-publish MINUTES=10 SEED=7
+	$(Q)$(PYTHON) tests/chaos/publish.py --bin $(abspath $(B)/bin) --minutes $(or $(MINUTES),10) \
 	  $(if $(SEED),--seed $(SEED))
 
 attack: build ## a client's latency beside attacks, and memory: make attack ATTACK_ARGS='--only names'

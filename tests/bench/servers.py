@@ -197,7 +197,41 @@ SERVERS = {
 }  # and those of peers.py
 
 
-class Load:
+class Helper:
+    """A process that answers each line with one of JSON, on the load's core."""
+
+    process = None
+
+    def __init__(self, program, *arguments):
+        with on(LOAD_CORES):
+            self.process = subprocess.Popen(
+                [sys.executable, os.path.join(HERE, program), *map(str, arguments)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def say(self, *words):
+        self.process.stdin.write(" ".join(map(str, words)) + "\n")
+        self.process.stdin.flush()
+
+    def hear(self):
+        if not select.select([self.process.stdout], [], [], PATIENCE)[0]:
+            raise RuntimeError(f"a helper says nothing for {PATIENCE} s")
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError("a helper ended")
+        return json.loads(line)
+
+    def request(self, *words):
+        self.say(*words)
+        return self.hear()
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+class Load(Helper):
     """tests/bench/load, connected to a server."""
 
     def __init__(self, server, symbols=1, each=1, size=120, mode="merge"):
@@ -228,22 +262,6 @@ class Load:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                             text=True, preexec_fn=wire, close_fds=False)
 
-    def say(self, *words):
-        self.process.stdin.write(" ".join(map(str, words)) + "\n")
-        self.process.stdin.flush()
-
-    def hear(self):
-        if not select.select([self.process.stdout], [], [], PATIENCE)[0]:
-            raise RuntimeError(f"the load client says nothing for {PATIENCE} s")
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError("the load client ended")
-        return json.loads(line)
-
-    def request(self, *words):
-        self.say(*words)
-        return self.hear()
-
     def connect(self, count, flight=128):
         answer = self.request("connect", count, flight)
         if answer["refused"]:
@@ -265,12 +283,6 @@ class Load:
         answer["is_whole"] = (came == answer["expected"] and not answer["backward"]
                               and not answer["errors"] and not answer["closed"])
         return answer
-
-    def end(self):
-        self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
 
 
 @contextlib.contextmanager

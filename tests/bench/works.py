@@ -387,6 +387,55 @@ def w8(b):
                 b.attempt("W8", name, gateways(count), gateways=count)
 
 
+PUBLISH = 20000  # quotes a second over HTTP, in batches of
+BATCH = 100
+
+
+def w9(b):
+    """Other quotes are published over HTTP, in turns with none: what do clients notice?"""
+    def one(server, load, _name):
+        producer = servers.Helper(
+            "publisher.py", server.ports[0], "bench", PUBLISH / BATCH, BATCH
+        )
+        calm, busy, answers = [], [], []
+        load.connect(200)
+        load.publish(500, 1)
+        producer.request(1)
+        for _ in range(2 if b.is_quick else 8):
+            some, is_whole = p99_of(load, 500, SLICE_S)
+            calm += some
+            producer.say(SLICE_S + 0.5)
+            some, is_whole_too = p99_of(load, 500, SLICE_S)
+            busy += some
+            answers.append(producer.hear())
+            if not is_whole or not is_whole_too:
+                b.note("W9: the clients did not get everything")
+        producer.end()
+        failed = sum(a["failed"] for a in answers)
+        if failed:
+            b.note(f"W9: {failed} requests were not answered 200")
+        b.record(
+            "W9", "quotes published over HTTP in batches of 100", "/s", "pregon",
+            sum(a["published"] for a in answers) * BATCH / sum(a["seconds"] for a in answers),
+            answers,
+        )
+        b.record("W9", "a request's p50", "ms", "pregon",
+                 statistics.median(a["p50_ms"] for a in answers))
+        b.record("W9", "a request's p99", "ms", "pregon",
+                 statistics.median(a["p99_ms"] for a in answers))
+        b.record("W9", "the clients' p99 without publishing", "ms", "pregon",
+                 statistics.median(calm) / 1e3)
+        b.record(
+            "W9", "the clients' p99, beside it without publishing", "times", "pregon",
+            statistics.median(busy) / statistics.median(calm), {"calm": calm, "busy": busy},
+        )
+
+    for _ in b.rounds("W9"):
+        for name in b.names("pregon"):
+            b.attempt("W9", name, one, symbols=200, each=10,
+                      settings={"publish_token": "bench"})
+
+
 # Share of the time for each row; each runs at least one round.
 WORKS = {
     "W1": (w1, 0.12),
@@ -398,6 +447,7 @@ WORKS = {
     "W6": (w6, 0.04),
     "W7": (w7, 0.09),
     "W8": (w8, 0.15),
+    "W9": (w9, 0.05),
 }
 
 # What is asked of Pregón: (work, beginning of the measure) → (beside what, at most or at least, how
@@ -417,4 +467,6 @@ GOALS = {
     ("W7", "handshakes"): ("floor B", ">=", 0.6),
     ("W7", "10,000 back"): (None, "<=", 5),
     ("W7", "of them"): (None, "<=", 0),
+    ("W9", "quotes"): (None, ">=", 20000),
+    ("W9", "the clients' p99, beside"): (None, "<=", 1.1),
 }

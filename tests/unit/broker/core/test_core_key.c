@@ -10,6 +10,7 @@
 
 #include "broker/core/core_private.h"
 #include "broker/core/key_table.h"
+#include "shared/wire/publish.h"
 #include "tests/unit/broker/core/core_store_fixture.h"
 
 #define HOUR_MS ((int64_t)3600000)
@@ -99,6 +100,30 @@ static void a_kept_answer_names_its_epoch_after_a_restart(void **state)
     assert_true(pack_find_u(last_answer(), "epoch", 0) == core.log.epoch);
 }
 
+/* The longest feed, key, reasons and fields: the key's record must not be too large for the log. */
+static void the_largest_answer_outlives_a_restart_too(void **state)
+{
+    struct buf request = {0};
+
+    (void)state;
+    restart_at("01234567-89ab-cdef-0123-456789abcdef", HOUR_MS, 0);
+    buf_adds(&request, "{'op':'publish','id':3,'part':31,'whole':18446744073709551615,'feed':'");
+    for (int i = 0; i < FEED_NAME_MAX; i++)
+        buf_addc(&request, 'f');
+    buf_adds(&request, "','key':'");
+    for (int i = 0; i < PUBLISH_KEY_MAX; i++)
+        buf_addc(&request, 'k');
+    buf_adds(&request, "','quotes':[['A',{'last':'1'}]");
+    for (int i = 1; i < PUBLISH_QUOTES_MAX; i++)
+        buf_adds(&request, ",['','reserved_name','recorded_at']");
+    buf_adds(&request, "]}");
+    assert_false(is_repeated(buf_text(&request)));
+    restart_at("01234567-89ab-cdef-0123-456789abcdef", HOUR_MS + 1, 0);
+    assert_true(is_repeated(buf_text(&request)));
+    assert_non_null(strstr(unpacked(&text, last_answer()), "[255,'reserved_name','recorded_at']]"));
+    buf_free(&request);
+}
+
 static void a_stamp_from_a_damaged_store_does_no_harm(void **state)
 {
     static const uint64_t stamps[] = {0, 1, INT64_MAX, (uint64_t)INT64_MAX + 1, UINT64_MAX};
@@ -119,6 +144,7 @@ int main(void)
         TEST(a_key_lives_ten_minutes_of_the_machine_whatever_the_wall_clock_is),
         TEST(after_a_start_of_the_machine_the_wall_clock_counts),
         TEST(a_kept_answer_names_its_epoch_after_a_restart),
+        TEST(the_largest_answer_outlives_a_restart_too),
         TEST(a_stamp_from_a_damaged_store_does_no_harm),
     };
 
