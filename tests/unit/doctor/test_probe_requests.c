@@ -204,7 +204,7 @@ static void a_failure_says_why_and_whether_tls_is_at_fault(void **state)
 #define HANDSHAKE(target, host, more)                                                        \
     "GET " target " HTTP/1.1\r\nHost: " host "\r\nUser-Agent: pregon-doctor/" PREGON_VERSION \
     "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"         \
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" more "\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" more "Accept-Language: en\r\n\r\n"
 
 static void a_handshake_is_sent_as_a_browser_does(void **state)
 {
