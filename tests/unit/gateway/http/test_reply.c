@@ -101,7 +101,8 @@ static void an_error_has_one_shape_and_may_have_more_members(void **state)
     reply_error_add(&p, SPAN(",\"at\":7"));
     is_sent(&p, "HTTP/1.1 409 Conflict\r\n",
             HEAD CLOSE "Content-Type: application/json\r\nContent-Length: 96\r\n"
-                       "X-Reject-Reason: held\r\n\r\n"
+                       "X-Reject-Reason: held\r\nContent-Language: en\r\n"
+                       "Vary: Accept-Language\r\n\r\n"
                        "{\"error\":{\"code\":\"held\",\"message\":\"It is \\\"held\\\".\","
                        "\"hint\":\"Wait.\",\"request_id\":\"0123\"},\"at\":7}\n");
 }
