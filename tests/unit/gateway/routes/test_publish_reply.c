@@ -59,6 +59,25 @@ static void all_is_stored_if_the_last_part_is(void **state)
     publish_reply_free(&p);
 }
 
+static void it_is_repeated_if_each_part_is(void **state)
+{
+    static const char *const parts[] = {
+        "{'epoch':255,'count':1,'first':7,'repeated':false,'refused':[]}",
+        "{'epoch':255,'count':1,'first':8,'repeated':true,'refused':[]}",
+    };
+
+    (void)state;
+    for (unsigned which = 0; which < 4; which++) {
+        struct publish_reply p = {0};
+
+        assert_true(add(&p, parts[which & 1]));
+        assert_int_equal(p.is_repeated, which & 1);
+        assert_true(add(&p, parts[which >> 1]));
+        assert_int_equal(p.is_repeated, which == 3);
+        publish_reply_free(&p);
+    }
+}
+
 static void an_answer_that_makes_no_sense_is_none(void **state)
 {
     static const char *const odd[] = {
@@ -88,6 +107,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_to_parts_are_one_answer),
         cmocka_unit_test(all_is_stored_if_the_last_part_is),
+        cmocka_unit_test(it_is_repeated_if_each_part_is),
         cmocka_unit_test(an_answer_that_makes_no_sense_is_none),
     };
 
