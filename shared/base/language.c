@@ -134,6 +134,8 @@ static bool match(const char *format, struct span text, struct span values[LANGU
     bool ok;
 
     *count = 0;
+    if (*format != '%' && (!text.len || *format != *text.at)) /* most of the table */
+        return false;
     format += take_literal(format, &literal);
     ok = text.len >= literal.len &&
          (!literal.len || memcmp(text.at, literal.data, literal.len) == 0);
