@@ -357,6 +357,27 @@ static const struct language_text texts[] = {
      "El cuerpo no es ni un objeto ni un arreglo."},
     {"The body is empty.", "El cuerpo está vacío."},
     {"%s (At byte %zu.)", "%s (En el byte %s.)"},
+    /* quotes that the broker refuses */
+    {"not a well-formed quote object", "no es un objeto de cotización bien formado"},
+    {"larger than a quote may be", "es más grande de lo que puede ser una cotización"},
+    {"symbol must be 1 to 32 of A-Z 0-9 . _ : / = ^ -",
+     "symbol debe ser de 1 a 32 de A-Z 0-9 . _ : / = ^ -"},
+    {"a price or size must be a decimal number, a size not negative",
+     "un precio o tamaño debe ser un número decimal; un tamaño, no negativo"},
+    {"currency and source must be text of at most 64 bytes",
+     "currency y source deben ser texto de 64 bytes como máximo"},
+    {"a time must be a number of seconds since 1970",
+     "una hora debe ser un número de segundos desde 1970"},
+    {"timestamp lies in the future", "timestamp está en el futuro"},
+    {"the record itself has a field of this name: type, symbol, seq, prev or state",
+     "el registro mismo tiene un campo con ese nombre: type, symbol, seq, prev o state"},
+    {"a price is negative, and this feed is set to refuse that",
+     "un precio es negativo, y este feed está configurado para rechazarlo"},
+    {"at least one of bid, ask, last must be there", "falta al menos uno de bid, ask y last"},
+    {"bid is above ask", "bid está por encima de ask"},
+    {"the broker knows as many symbols as its settings allow",
+     "el broker ya conoce tantos símbolos como permiten sus ajustes"},
+    {"refused by the broker", "lo rechazó el broker"},
 };
 /* clang-format on */
 

@@ -1,5 +1,6 @@
 #include "gateway/routes/publish_reply.h"
 
+#include "gateway/http/reply_text.h"
 #include <string.h>
 
 #include "gateway/routes/member.h"
@@ -25,7 +26,8 @@ static void put_refusal(struct publish_reply *p, struct span reason, struct span
     buf_adds(&p->quotes, ",\"code\":");
     buf_json(&p->quotes, reason);
     member_text(&p->quotes, "field", field);
-    member_text(&p->quotes, "message", span_of(explain(reason)));
+    buf_adds(&p->quotes, ",\"message\":");
+    reply_text_json(&p->quotes, p->language, explain(reason));
     buf_addc(&p->quotes, '}');
 }
 

@@ -10,9 +10,11 @@
 #include <stdint.h>
 
 #include "shared/base/buf.h"
+#include "shared/base/language.h"
 
 struct publish_reply {
-    struct buf quotes; /* JSON: the elements of "quotes" */
+    struct buf quotes;      /* JSON: the elements of "quotes" */
+    enum language language; /* of the reasons in it */
     uint32_t count, accepted;
     uint64_t epoch;   /* of the first part; quotes of another epoch have their own */
     bool is_repeated; /* all of it */

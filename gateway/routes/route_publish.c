@@ -10,6 +10,7 @@
 
 #include "gateway/http/body.h"
 #include "gateway/http/inflate.h"
+#include "gateway/http/reply_text.h"
 #include "gateway/routes/publish_reply.h"
 #include "gateway/routes/route_private.h"
 #include "gateway/upstream/quotes_body.h"
@@ -300,6 +301,7 @@ static void reply_all(const struct request *r, const struct publish_reply *out,
         reply_error_add(p, buf_span(&members));
     } else {
         reply_json(p, 200);
+        (void)reply_language(p, r);
         buf_addc(&p->body, '{');
         buf_add(&p->body, members.data + 1, members.len - 1); /* without the first comma */
         buf_addc(&p->body, '}');
@@ -310,7 +312,7 @@ static void reply_all(const struct request *r, const struct publish_reply *out,
 static void send_all(struct service *s, struct request *r, const struct quotes_request *head,
                      const struct quotes_body *quotes, struct reply *p)
 {
-    struct publish_reply out = {0};
+    struct publish_reply out = {.language = reply_text_language(r)};
     struct part_fault fault;
     bool ok = true;
 

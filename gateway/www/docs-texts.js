@@ -47,7 +47,7 @@ const texts = {
     try: "Probar", asking: "Esperando…", answered: "{0} en {1} ms", empty: "(vacío)", binary: "({0} bytes)",
     failed: "Sin respuesta: {0}. ¿Está corriendo el gateway?", missing: "Completa antes {0}.",
     notLoaded: "No se puede leer openapi.json: {0}",
-    stream: "Probar el flujo", url: "Dirección", symbols: "Símbolos",
+    stream: "Probar el stream", url: "Dirección", symbols: "Símbolos",
     mode: "Modo", merge: "merge: los valores más nuevos", all: "all: todos los registros",
     encoding: "Codificación", maxHz: "Como mucho, por segundo", connect: "Conectar",
     disconnect: "Desconectar", clear: "Borrar", message: "Mensaje", sendIt: "Enviar",

@@ -60,6 +60,13 @@ def table(path):
     return dict(pairs)
 
 
+def test_every_reason_of_a_refused_quote_has_a_spanish_text():
+    with open(os.path.join(pregon.ROOT, "shared", "wire", "quote.h"), encoding="utf-8") as f:
+        reasons = re.search(r"define QUOTE_REFUSALS\(X\)(.*?)\n\n", f.read(), re.S)[1]
+    texts = table("gateway/http/reply_text.c")
+    assert [r for r in re.findall(STRING, reasons) if r != "accepted" and r not in texts] == []
+
+
 GATEWAY = [f"gateway/{folder}/*.c" for folder in ("access", "http", "limits", "policy", "routes")]
 
 
@@ -201,6 +208,16 @@ def test_routes_refuse_in_spanish(gateway, path, how, status, message):
     assert english.headers["Content-Language"] == "en"
     assert {**error_of(english), "message": 0, "hint": 0, "request_id": 0} == \
         {**error_of(answer), "message": 0, "hint": 0, "request_id": 0}
+
+
+def test_the_reason_of_each_refused_quote_is_in_spanish(system):
+    _, gateway = system.start(publish_token="s3cret")
+    answer = gateway.get("/cotizaciones/quotes", method="POST", headers={
+        **SPANISH, "Authorization": "Bearer s3cret", "Content-Type": "application/json"},
+        body='[{"symbol":"X","last":"1"},{"symbol":"X","bid":"2","ask":"1"},{"symbol":"X"}]')
+    reasons = [quote.get("message") for quote in answer.json()["quotes"]]
+    assert reasons == [None, "bid está por encima de ask", "falta al menos uno de bid, ask y last"]
+    assert answer.headers["Content-Language"] == "es"
 
 
 def test_the_check_and_a_refused_preflight_explain_in_spanish(gateway):
