@@ -47,3 +47,6 @@ __all__ = [
     "publish",
     "quotes",
 ]
+
+for _name in set(__all__) - {"Mode"}:  # tracebacks then show the public name
+    globals()[_name].__module__ = __name__

@@ -122,7 +122,7 @@ class Requester:
         """One attempt; goes on to the next gateway if it fails."""
         request = self.build(method, route, {}, {"Content-Type": "application/json"}, body)
         try:
-            return attempt(request, min(ATTEMPT, seconds or ATTEMPT)).json()
+            return attempt(request, min(ATTEMPT, seconds)).json()
         except (Refused, Unreachable):
             self.turn += 1
             raise

@@ -75,7 +75,7 @@ class Lock:
         while not self._is_over.is_set():
             sent = clock()
             try:
-                grant = self._put(body, 0)
+                grant = self._put(body, max(1.0, self._ttl / 2))
             except (Refused, Unreachable) as e:
                 error = self._acquire_failed(e)
                 pause = min(ATTEMPT_MAX, getattr(e, "retry_after", None) or 1.0)
@@ -86,6 +86,8 @@ class Lock:
             self.token = int(grant["token"])
             self._loss = None
             self._deadline = sent + float(grant["expires_in"]) * 2 / 3
+            if clock() >= self._deadline:  # the answer came too late; the same owner gets it again
+                continue
             self._thread = threading.Thread(target=self._renew, daemon=True, name="pregon lock")
             self._thread.start()
             return
@@ -148,7 +150,7 @@ class Lock:
         """False: the lock is lost."""
         while not self.lost and not self._is_over.is_set():
             sent = clock()
-            left = max(0.1, self._deadline - sent)
+            left = max(0.1, (self._deadline - sent) / 2)  # then there is time for another attempt
             try:
                 body = {"owner": self.owner, "token": self.token, "ttl": self._ttl}
                 grant = self._put(body, left)
@@ -167,7 +169,7 @@ class Lock:
         return not self.lost
 
     def _put(self, body: Dict[str, Any], seconds: float) -> Dict[str, Any]:
-        """One request that takes at most so long; 0: as long as an attempt may take."""
+        """One request that takes at most so long."""
         return self._requester.once("PUT", self._route, json.dumps(body).encode(), seconds)
 
     # the lock's value

@@ -22,6 +22,7 @@ from ._types import PRICES, Quote
 PER_REQUEST = 1000
 REQUEST_BYTES = 1 << 20
 PER_MESSAGE = 256
+LINE_MAX = 50000  # the largest quote, 8,192 bytes, is shorter even with every character escaped
 AGAIN = ("publish_busy", "too_many_requests", "broker_away", "no_answer")
 
 Publishable = Union[Quote, Mapping[str, Any]]
@@ -106,7 +107,10 @@ def line_of(quote: Publishable) -> str:
                 f'pregon: {name}={value!r} is a binary fraction, which is not exact: write '
                 f'Decimal("{value!r}") or "{value!r}"'
             )
-    return json.dumps(fields, default=_plain, allow_nan=False, separators=(",", ":"))
+    line = json.dumps(fields, default=_plain, allow_nan=False, separators=(",", ":"))
+    if len(line) > LINE_MAX:
+        raise ValueError(f"pregon: a quote of {len(line)} bytes; at most 8192 are allowed")
+    return line
 
 
 def _without_trace(quote: Quote) -> Dict[str, Any]:
@@ -115,7 +119,8 @@ def _without_trace(quote: Quote) -> Dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
-        return format(value, "f")
+        is_price = value.is_finite() and abs(value.adjusted()) < 100
+        return format(value, "f") if is_price else str(value)
     if isinstance(value, datetime) and value.tzinfo:
         return value.timestamp()
     raise TypeError(f"pregon: {value!r} cannot be a field of a quote")
