@@ -16,7 +16,6 @@ struct hub *hub_new(size_t queue_limit)
 
     h->queue_limit = queue_limit;
     h->symbol_slot_count = h->topic_slot_count = HUB_SLOTS_MIN;
-    h->matching = 1;
     h->index = prefix_index_new();
     h->symbol_slots = mem_zalloc(h->symbol_slot_count * sizeof(void *));
     h->topic_slots = mem_zalloc(h->topic_slot_count * sizeof(void *));

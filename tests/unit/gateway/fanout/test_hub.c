@@ -224,6 +224,22 @@ static void in_mode_all_every_record_comes_in_order(void **state)
     assert_false(has_all("A"));
 }
 
+static void symbols_with_a_quote_of_this_log_are_counted_once(void **state)
+{
+    (void)state;
+    quote("A", 1, 0, "a1");
+    quote("A", 2, 1, "a2");
+    assert_int_equal(hub_valued_count(hub), 1);
+    snapshot("B", 3, false, 3, "b1");
+    snapshot("B", 4, false, 4, "b2");
+    assert_int_equal(hub_valued_count(hub), 2);
+    hub_reset(hub, 2);
+    assert_int_equal(hub_valued_count(hub), 0);
+    quote("A", 1, 0, "a1");
+    snapshot("B", 2, false, 2, "b1");
+    assert_int_equal(hub_valued_count(hub), 2);
+}
+
 static void a_subscriber_that_changes_its_mode_is_served_in_it_from_then_on(void **state)
 {
     struct hub_subscriber s = {.encoding = ENCODING_JSON},
@@ -409,6 +425,7 @@ int main(void)
         TEST(snapshots_go_up_to_the_limit_and_the_rest_is_counted),
         TEST(in_merge_the_newest_replaces_what_was_not_sent),
         TEST(in_mode_all_every_record_comes_in_order),
+        TEST(symbols_with_a_quote_of_this_log_are_counted_once),
         TEST(a_subscriber_that_changes_its_mode_is_served_in_it_from_then_on),
         TEST(a_record_for_every_symbol_reaches_mode_all_once),
         TEST(records_of_a_pattern_that_was_left_are_no_longer_sent),

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "gateway/fanout/hub_state.h"
-#include "tests/unit/gateway/session/session_fixture.h"
+#include "tests/unit/gateway/session/resume_fixture.h"
 
 static bool has_heard(struct peer *p, const char *part)
 {
@@ -293,6 +293,35 @@ static void a_new_log_amid_a_join_recovers_nothing(void **state)
     assert_int_equal(p->s->requests, 0);
 }
 
+static void a_symbol_that_is_left_and_resumed_comes_once(void **state)
+{
+    struct peer *p;
+
+    (void)state;
+    follow("A,B");
+    p = come_back("symbols=A,B&mode=all");
+    receives_all(p);
+    p->room = 0;
+    quote("A", "1");
+    quote("B", "2");
+    turn();
+    quote("A", "3");
+    turn();
+    writes(p, "{\"op\":\"unsubscribe\",\"symbols\":[\"A\"]}");
+    writes(p, "{\"op\":\"subscribe\",\"symbols\":[\"A\"],\"since\":{\"epoch\":\"" EPOCH_TEXT
+              "\",\"seq\":0}}");
+    turn();
+    p->room = UNLIMITED;
+    pass(20);
+    receives(p, "{\"type\":\"ack\",\"op\":\"unsubscribe\"");
+    receives(p, SUBSCRIBED);
+    with(p, "\"recovered\":true");
+    receives(p, QUOTE("B", "2"));
+    receives(p, QUOTE("A", "1"));
+    receives(p, QUOTE("A", "3"));
+    receives_nothing(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,6 +336,7 @@ int main(void)
         TEST(a_session_that_ends_amid_its_requests_leaves_nothing),
         TEST(a_new_log_amid_a_join_begins_it_again),
         TEST(a_new_log_amid_a_join_recovers_nothing),
+        TEST(a_symbol_that_is_left_and_resumed_comes_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
