@@ -6,7 +6,20 @@ export interface Position {
   seq: number;
 }
 
-export type State = "live" | "stale" | "unknown";
+/** `removed`: the symbol has no value any more. */
+export type State = "live" | "stale" | "unknown" | "removed";
+
+/** The trading day of a symbol, the same for all clients; each member only where it is known. */
+export interface Day {
+  /** Unix seconds. */
+  start?: number;
+  open?: string;
+  high?: string;
+  low?: string;
+  previous_close?: string;
+  /** Of snapshots only. */
+  volume?: string;
+}
 
 /** The fields of a quote.  Prices and sizes are decimal text; a feed may add members of its own. */
 export interface Fields {
@@ -23,6 +36,8 @@ export interface Fields {
   source?: string;
   /** Unix seconds with a fraction. */
   timestamp: number;
+  /** If it changed; until the next one, the previous one holds. */
+  day?: Day;
   [member: string]: unknown;
 }
 

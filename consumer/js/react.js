@@ -63,8 +63,12 @@ class Store {
     const { url, token, maxHz } = JSON.parse(this.#key);
     this.#client = connect(url, {
       token, maxHz, symbols: [...this.#patterns],
-      onQuote: (quote) => this.#take(quote.symbol, { state: "live", ...quote }),
-      onState: ({ symbol, state }) => this.#take(symbol, { ...this.#quotes.get(symbol), symbol, state }),
+      onQuote: (quote) => {
+        const { day } = this.#quotes.get(quote.symbol) ?? {}; // holds until there is another one
+        this.#take(quote.symbol, { state: "live", ...(day && { day }), ...quote });
+      },
+      onState: ({ symbol, state }) =>
+        this.#take(symbol, state === "removed" ? null : { ...this.#quotes.get(symbol), symbol, state }),
       onReset: () => {
         for (const symbol of this.#quotes.keys())
           this.#changed.add(symbol);
@@ -79,8 +83,12 @@ class Store {
     });
   }
 
+  /* null: it was removed. */
   #take(symbol, quote) {
-    this.#quotes.set(symbol, quote);
+    if (quote)
+      this.#quotes.set(symbol, quote);
+    else
+      this.#quotes.delete(symbol);
     this.#changed.add(symbol);
     this.#inform();
   }

@@ -98,7 +98,7 @@ export function alertForm(on) {
       };
       const label = say(t.alertRemove, textOf(alert));
       return element("li", {}, textOf(alert),
-        element("button", { type: "button", class: "close small", "aria-label": label, title: label, click: remove }, "×"));
+        element("button", { type: "button", class: "remove", "aria-label": label, title: label, click: remove }, "×"));
     }));
   }
 

@@ -89,7 +89,7 @@ export function columnsOf(now, isTraced) {
     column("change", 4, changeText, { ...moves, least: 7 }),
     column("percent", 2, percentText, { ...moves, least: 8 }),
     column("range", 7, rangeText, { fill: drawRange, key: (e) => `${rangeText(e)}|${Math.round(e.figures.part ?? -1)}` }),
-    column("volume", 8, (e) => price(e.quote.volume)),
+    column("volume", 8, (e) => price(e.volume)),
     column("trend", 5, () => "", { isDrawing: true, fill: (cell, e) => drawTrend(cell, e.trend), key: (e) => e.trend.version, least: 9 }),
     column("age", 3, (e) => ageText(e, now()), { least: 6 }),
     column("state", 3, (e) => t.states[e.state] ?? e.state, { least: 9 }),

@@ -5,7 +5,7 @@ const FIELDS = {
   symbol: (e) => e.symbol, last: (e) => e.price, bid: (e) => e.quote.bid, ask: (e) => e.quote.ask,
   spread: (e) => e.figures.spread, change: (e) => e.change, percent: (e) => e.percent,
   low: (e) => e.of("low"), high: (e) => e.of("high"), open: (e) => e.of("open"),
-  previous_close: (e) => e.of("previous_close"), volume: (e) => e.quote.volume,
+  previous_close: (e) => e.of("previous_close"), volume: (e) => e.volume,
   is_mid: (e) => (e.isMiddle ? "1" : ""), state: (e) => e.state,
   time: ({ quote: { timestamp } }) =>
     (typeof timestamp === "number" && Math.abs(timestamp) < 8e12 ? new Date(timestamp * 1000).toISOString() : ""),

@@ -69,10 +69,11 @@ export class Panel {
     close.setAttribute("aria-label", t.close);
     close.addEventListener("click", () => this.#on.close());
 
-    p.star = this.#button(head, "☆", t.favourite, () => this.#on.star(this.symbol));
+    const place = make("span", "place", "", head);
+    p.star = this.#button(place, "☆", t.favourite, () => this.#on.star(this.symbol));
     p.star.id = "panel-star";
-    p.up = this.#button(head, "↑", t.up, () => this.#on.move(this.symbol, -1));
-    p.down = this.#button(head, "↓", t.down, () => this.#on.move(this.symbol, 1));
+    p.up = this.#button(place, "↑", t.up, () => this.#on.move(this.symbol, -1));
+    p.down = this.#button(place, "↓", t.down, () => this.#on.move(this.symbol, 1));
 
     const tools = make("div", "tools", "", this.#root);
     p.ranges = this.#choice(tools, t.ranges, Object.entries(ranges).map(([id, [, label]]) => [id, label]),

@@ -18,6 +18,7 @@ export class Entry {
     this.symbol = symbol;
     this.quote = {};
     this.day = {}; // {start, open, high, low, previous_close}, each if known
+    this.volume = undefined; // the last one that its feed stated
     this.state = "unknown";
     this.price = ""; // last, or the middle of bid and ask, or the only one of them
     this.isMiddle = false;
@@ -34,6 +35,7 @@ export class Entry {
     this.quote = quote;
     if (quote.day) // absent: the last one still holds
       this.day = quote.day;
+    this.volume = quote.volume ?? quote.day?.volume ?? this.volume;
     this.state = quote.type === "snapshot" ? quote.state : "live";
     this.isMiddle = last === undefined && bid !== undefined && ask !== undefined;
     this.price = this.isMiddle ? decimal.middle(decimal.parse(bid), decimal.parse(ask)) : last ?? bid ?? ask ?? "";
@@ -129,7 +131,7 @@ const comparisons = {
   change: decimals((e) => e.change.replace("+", "")),
   percent: byValue((e) => e.figures.hundredths, order),
   range: byValue((e) => e.figures.part, order),
-  volume: decimals((e) => e.quote.volume),
+  volume: decimals((e) => e.volume),
   trend: byValue((e) => e.figures.hundredths, order),
   age: byValue((e) => -e.quote.timestamp || null, order),
   state: byValue((e) => e.state, order),

@@ -104,9 +104,23 @@ function onQuote(quote) {
 }
 
 function onState({ symbol, state }) {
+  if (state === "removed")
+    return remove(symbol);
   const entry = entryOf(symbol);
   entry.state = state;
   touch(entry);
+}
+
+/* It was removed from the broker; if a quote comes later, it is new. */
+function remove(symbol) {
+  changed.delete(entries.get(symbol));
+  bases.delete(symbol);
+  if (!entries.delete(symbol))
+    return;
+  if (panel.symbol === symbol)
+    leavePanel();
+  isArranged = false;
+  paint();
 }
 
 function onReset() {
@@ -324,6 +338,12 @@ function closePanel() {
   at("quotes").focus();
 }
 
+function leavePanel() {
+  choice.symbol = "";
+  writeChoice(true);
+  closePanel();
+}
+
 const client = connect(new URL(`ws/cotizaciones`, root), {
   symbols: new URLSearchParams(location.search).get("symbols")?.split(",").filter(Boolean) ?? ["*"],
   token: new URLSearchParams(location.search).get("token") ?? undefined,
@@ -332,11 +352,7 @@ const client = connect(new URL(`ws/cotizaciones`, root), {
 });
 
 const panel = new Panel(at("panel"), client, {
-  close() {
-    choice.symbol = "";
-    writeChoice(true);
-    closePanel();
-  },
+  close: leavePanel,
   range(name) {
     choice.range = name;
     writeChoice();
@@ -384,9 +400,7 @@ addEventListener("keydown", (event) => {
     at("search").select();
   } else if (event.key === "Escape" && panel.symbol && event.target !== at("search")) {
     event.preventDefault();
-    closePanel();
-    choice.symbol = "";
-    writeChoice(true);
+    leavePanel();
   }
 });
 

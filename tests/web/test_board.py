@@ -243,3 +243,35 @@ def test_changes_flash_but_not_when_there_are_many(system, browser):
     page.wait_until("document.body.innerText !== before")
     assert page.run("return flashes") == 0
     feeder.stop()
+
+
+DAY = """
+const [done] = arguments;
+import("/www/board-quotes.js").then(({ Entry }) => {
+  const entry = new Entry("X"), seen = [];
+  const take = (quote) => {
+    entry.take({ symbol: "X", timestamp: 1, ...quote }, 1);
+    seen.push([entry.change, entry.base.kind, entry.of("low"), entry.of("high"), entry.volume]);
+  };
+  take({ type: "snapshot", last: "1.5" });
+  take({ type: "quote", last: "1.6", open: "1.1" });
+  take({ type: "snapshot", last: "1.5", volume: "7", low: "1.3",
+    day: { open: "1.4", high: "1.5", low: "1.2", previous_close: "1.45", volume: "9" } });
+  take({ type: "quote", last: "1.55",
+    day: { open: "1.4", high: "1.55", low: "1.2", previous_close: "1.45" } });
+  take({ type: "quote", last: "1.50", open: "1.0" });
+  return seen;
+}).then(done, (error) => done(String(error)));
+"""
+
+
+def test_change_and_range_are_those_of_the_trading_day(system, browser):
+    broker, gateway = system.start()
+    page = browser.open(gateway.url + "/docs")
+    assert page.driver.execute_async_script(DAY) == [
+        ["0.0", "seen", None, None, None],
+        ["+0.5", "open", None, None, None],
+        ["+0.05", "previous_close", "1.2", "1.5", "7"],
+        ["+0.10", "previous_close", "1.2", "1.55", "7"],
+        ["+0.05", "previous_close", "1.2", "1.55", "7"],
+    ]

@@ -13,12 +13,14 @@ MODULE = os.path.join(pregon.ROOT, "gateway", "www", "decimal.js")
 PROGRAM = """
 const d = await import("data:text/javascript;base64," + process.argv[1]);
 const text = require("fs").readFileSync(0, "utf8");
-console.log(JSON.stringify(JSON.parse(text).map(([a, b]) => {
+console.log(JSON.stringify(JSON.parse(text).map(%s)));
+"""
+ARITHMETIC = """([a, b]) => {
   const x = d.parse(a), y = d.parse(b), change = d.change(x, y);
   const percent = change === null ? null : d.percent(change);
   return [d.difference(x, y), d.compare(x, y), d.middle(x, y), percent];
-})));
-"""
+}"""
+GROUPING = '([text, decimals]) => [d.group(text, decimals, ".", ","), d.decimalsOf(text)]'
 
 
 def price(rng):
@@ -27,13 +29,13 @@ def price(rng):
     return f"{whole}.{rng.randrange(10**scale):0{scale}}" if scale else whole
 
 
-def computed(pairs):
+def computed(pairs, function=ARITHMETIC):
     with open(MODULE, "rb") as f:
         source = subprocess.run(
             ["base64", "-w0"], stdin=f, capture_output=True, text=True, check=True
         ).stdout
     run = subprocess.run(
-        [NODE, "--input-type=commonjs", "-e", f"(async () => {{{PROGRAM}}})()", source],
+        [NODE, "--input-type=commonjs", "-e", f"(async () => {{{PROGRAM % function}}})()", source],
         input=json.dumps(pairs),
         capture_output=True,
         text=True,
@@ -67,3 +69,20 @@ def test_differences_middles_and_changes_are_exact():
         else:
             exact = ((x - y) / y * 100).quantize(Decimal("0.01"), ROUND_HALF_UP)
             assert Decimal(percent) == exact, (a, b)
+
+
+def test_a_formatted_price_has_all_its_digits():
+    rng = random.Random(8)
+    prices = [(price(rng), rng.choice((0, 2, 10))) for _ in range(2000)]
+    prices += [(f"-{text}", decimals) for text, decimals in prices[:200]]
+    for (text, decimals), (shown, own) in zip(prices, computed(prices, GROUPING), strict=True):
+        whole, _, part = text.partition(".")
+        assert own == len(part)
+        part = part.ljust(decimals, "0")
+        grouped = whole if len(whole.lstrip("-")) < 5 else f"{int(whole):,}"
+        assert shown == (f"{grouped}.{part}" if part else grouped), text
+
+
+def test_what_is_no_price_is_shown_as_it_is():
+    odd = ["", "x", "1e5", "1.", ".5", "Infinity", "1 000"]
+    assert [shown for shown, _ in computed([(text, 2) for text in odd], GROUPING)] == odd
