@@ -24,6 +24,7 @@
 #include "shared/base/mem.h"
 #include "shared/wire/pack.h"
 #include "shared/wire/publish.h"
+#include "shared/base/wait.h"
 
 #define CORE_UNSTORED_MAX 256
 #define CORE_UNSTORED_MS 1000
@@ -215,8 +216,8 @@ int64_t core_produce_tick(struct core *d)
 
             send_answer(&q, buf_span(&w->answer), stored);
             drop_unstored(all, i);
-        } else if (wait < 0 || left < wait) {
-            wait = left;
+        } else {
+            wait = wait_sooner(wait, left);
         }
     }
     return wait;

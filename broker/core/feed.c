@@ -5,6 +5,7 @@
 
 #include "shared/base/mem.h"
 #include "shared/wire/wire.h"
+#include "shared/base/wait.h"
 
 /* Tens of feeds: scanning is quicker than hashing, and the last one found is tried first. */
 struct feed_table {
@@ -339,8 +340,8 @@ int64_t feed_table_wait(const struct feed_table *t, int64_t now)
     for (size_t i = 0; i < t->count; i++) {
         const struct feed *f = t->feeds[i];
 
-        if (f->is_held && (wait < 0 || feed_lease_ms(f, now) < wait))
-            wait = feed_lease_ms(f, now);
+        if (f->is_held)
+            wait = wait_sooner(wait, feed_lease_ms(f, now));
     }
     return wait;
 }

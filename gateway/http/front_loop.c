@@ -12,6 +12,7 @@
 #include "gateway/http/reply.h"
 #include "shared/base/clock.h"
 #include "shared/base/mem.h"
+#include "shared/base/wait.h"
 
 #define ACCEPT_MOST 64 /* in one turn */
 #define EVENTS_MOST 256
@@ -316,13 +317,13 @@ static void expire(struct front *f)
 
 static int next_wait(const struct front *f)
 {
-    int wait = front_timeout(f);
+    int64_t wait = front_timeout(f);
 
-    if (f->lists[WAITING_BODY] && (wait < 0 || wait > SLICE_MS))
-        wait = SLICE_MS;
-    if (f->is_paused && (wait < 0 || wait > RETRY_MS))
-        wait = RETRY_MS;
-    return wait;
+    if (f->lists[WAITING_BODY])
+        wait = wait_sooner(wait, SLICE_MS);
+    if (f->is_paused)
+        wait = wait_sooner(wait, RETRY_MS);
+    return (int)wait;
 }
 
 static bool is_stopping(struct front *f)
