@@ -4,7 +4,7 @@ ARG BASE=debian:bookworm-slim
 
 FROM ${BASE} AS build
 COPY tools/install-deps /src/tools/
-RUN /src/tools/install-deps build web && rm -rf /var/lib/apt/lists/*
+RUN /src/tools/install-deps build && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
 # Stripped, because the images hold no debugger: symbols would be half of each program.

@@ -125,9 +125,9 @@ charts:
 	$(Q)$(MAKE_PROGRAM) -s $(CHARTS) NPM_FLAGS=--fetch-retries=0 || \
 	  echo 'The quote board gets no charts, because npm failed. "make web" tries again.'
 
-web: ## install npm if it is missing, and get the charts
-	$(Q)command -v npm >/dev/null || tools/install-deps web
-	$(Q)$(MAKE) -s $(CHARTS)
+web: ## get the charts if they are missing, and npm for that
+	$(Q)$(MAKE_PROGRAM) --no-print-directory -q $(CHARTS) || command -v npm >/dev/null || tools/install-deps web
+	$(Q)$(MAKE) --no-print-directory -s $(CHARTS)
 
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -270,7 +270,7 @@ $(NPM_TESTS): tests/web/package.json tests/web/package-lock.json
 test-web: ## pregon.js under Node and in Chromium, the pages in all variants; build/web-screenshots/
 	$(Q)tools/install-deps build test browser
 	$(Q)command -v npm >/dev/null || tools/install-deps web
-	$(Q)$(MAKE) -s $(CHARTS)
+	$(Q)$(MAKE) --no-print-directory -s $(CHARTS)
 	$(Q)$(MAKE) --no-print-directory $(JOBS) build $(NPM_TESTS)
 	$(Q)PREGON_BIN=$(abspath $(B)/bin) $(PYTHON) -m pytest -q -p no:cacheprovider tests/web $(PYTEST_ARGS)
 
