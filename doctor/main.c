@@ -11,6 +11,7 @@
 
 #include "doctor/checks.h"
 #include "doctor/doctor_text.h"
+#include "doctor/finding_texts.h"
 #include "doctor/probe.h"
 #include "shared/config/config_help.h"
 #include "shared/base/json.h"
@@ -113,7 +114,7 @@ static void list_names(enum language l)
 
     for (int i = 0; i < FINDING_END; i++) {
         buf_clear(&meaning);
-        doctor_text_add(&meaning, l, finding_meaning((enum finding_name)i));
+        language_add(&meaning, l, finding_texts, finding_meaning((enum finding_name)i));
         printf("%-29s %-8s %s\n", finding_text((enum finding_name)i),
                severities[finding_severity((enum finding_name)i)], buf_text(&meaning));
     }

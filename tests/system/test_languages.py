@@ -86,9 +86,9 @@ def test_every_sentence_of_the_gateway_has_a_spanish_text():
 
 def test_every_text_of_the_doctor_has_a_spanish_one():
     """Texts for people are three words or more."""
-    known = "\n".join(table("doctor/doctor_text.c"))
+    known = "\n".join({**table("doctor/doctor_text.c"), **table("doctor/finding_texts.c")})
     paths = [p for p in glob.glob("doctor/*.c", root_dir=pregon.ROOT)
-             if os.path.basename(p) not in ("doctor_text.c", "doctor_config.c", "holder.c")]
+             if not re.search(r"_texts?\.c$|doctor_config|holder", p)]
     said = {text.strip(): path for path in paths for text, before in strings(preprocessed(path))
             if re.search(r"[a-z]+ [a-z]+ \S", text) and "HTTP/1.1" not in text
             and not re.search(NOT_FOR_PEOPLE, re.split(r"[;{}]\s", before[-600:])[-1])}
@@ -103,7 +103,8 @@ def test_every_text_of_the_doctor_has_a_spanish_one():
     assert missing == []
 
 
-@pytest.mark.parametrize("path", ["gateway/http/reply_text.c", "doctor/doctor_text.c"])
+@pytest.mark.parametrize("path", ["gateway/http/reply_text.c", "doctor/doctor_text.c",
+                                  "doctor/finding_texts.c"])
 def test_both_texts_of_an_entry_have_the_same_values_and_the_spanish_one_is_ours(path):
     for english, spanish in table(path).items():
         assert len(re.findall(HOLE, english.replace("%%", ""))) == \
