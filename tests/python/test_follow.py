@@ -166,6 +166,15 @@ REFUSALS = {
 
 @pytest.mark.every_python
 @BOTH
+def test_a_wrong_token_is_an_exception_with_reason_and_hint(system, python, is_sync):
+    broker, gateway = system.start(websocket_token="t0ps3cret")
+    client = follow(system, python, gateway, is_sync, token="wrong")
+    refused = client.receive("refused", code="unauthorized", status=401)
+    assert refused["message"] and refused["hint"]
+    client.wait_for_exit(0)
+
+
+@BOTH
 @pytest.mark.parametrize("explain", [0, 1])
 @pytest.mark.parametrize("code", REFUSALS)
 def test_a_refusal_that_stays_is_an_exception_with_reason_and_hint(
