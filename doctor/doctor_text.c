@@ -169,6 +169,10 @@ static const struct language_text texts[] = {
     {"feed %s, host %s, pid %llu", "feed %s, máquina %s, pid %s"},
     {"start its feeder again; a table that has ended needs LOOP=1",
      "arranca su feeder otra vez; una tabla que terminó necesita LOOP=1"},
+    {"start its feeder again (a table that has ended needs LOOP=1), or remove it: pregon-tail "
+     "--forget feed:NAME",
+     "arranca su feeder otra vez (una tabla que terminó necesita LOOP=1), o quítalo: "
+     "pregon-tail --forget feed:NOMBRE"},
     {"The feeder ended in order.", "El feeder terminó en orden."},
     {"see whether its pregon-feeder still runs, and reaches BROKER_INGEST and BROKER_CONTROL",
      "comprueba si su pregon-feeder sigue corriendo y llega a BROKER_INGEST y BROKER_CONTROL"},

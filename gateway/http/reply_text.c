@@ -378,6 +378,23 @@ static const struct language_text texts[] = {
     {"the broker knows as many symbols as its settings allow",
      "el broker ya conoce tantos símbolos como permiten sus ajustes"},
     {"refused by the broker", "lo rechazó el broker"},
+    /* removing feeds and symbols */
+    {"GET /cotizaciones/quotes lists the symbols.",
+     "GET /cotizaciones/quotes muestra los símbolos."},
+    {"GET /cotizaciones/health lists the feeds.", "GET /cotizaciones/health muestra los feeds."},
+    {"A feed can be removed once it has ended or is silent.",
+     "Un feed se puede quitar cuando terminó o dejó de enviar."},
+    {"Ask again when the store has caught up.",
+     "Vuelve a pedir cuando el almacenamiento se haya puesto al día."},
+    {"Ask again: a removal may have taken effect.",
+     "Vuelve a pedir: puede que ya se haya quitado."},
+    {"The broker knows no such feed.", "El broker no conoce ese feed."},
+    {"Set %s, and send it as 'Authorization: Bearer TOKEN'.",
+     "Define %s y envíalo como 'Authorization: Bearer TOKEN'."},
+    {"Send 'Authorization: Bearer TOKEN' with the value of %s.",
+     "Envía 'Authorization: Bearer TOKEN' con el valor de %s."},
+    {"Over HTTP symbols and feeds cannot be removed here.",
+     "Aquí no se pueden quitar símbolos ni feeds por HTTP."},
 };
 /* clang-format on */
 
