@@ -23,11 +23,11 @@ class Publisher(pregon.Process):
     def __init__(self, system, url, quotes, **options):
         code = system.path("publish.mjs", f"""
             import {{ publish }} from "{PACKAGE}/pregon.js";
-            process.once("SIGTERM", () => process.exit(0));
             const [url, quotes, options] = process.argv.slice(2);
             publish(url, JSON.parse(quotes), JSON.parse(options)).then(
               (answer) => console.log(JSON.stringify(["answer", answer])),
-              ({{ ...error }}) => console.log(JSON.stringify(["error", error])));
+              ({{ ...error }}) => console.log(JSON.stringify(["error", error])),
+            ).then(() => process.exit(0)); // fetch keeps its connection for some seconds
         """)
         super().__init__(
             "publish", "publish", {}, cwd=system.directory.name,
@@ -37,9 +37,9 @@ class Publisher(pregon.Process):
         self.start(wait=False)
 
     def result(self):
-        return pregon.eventually(
-            lambda: [json.loads(line) for line in self.log("out")], what="an answer"
-        )[0]
+        """What it printed; the program has ended."""
+        pregon.eventually(lambda: not self.is_running, what="the end of publish()")
+        return json.loads(self.log("out")[0])
 
 
 def test_publish_returns_positions_and_the_reasons_of_refused_quotes(system):
