@@ -70,8 +70,3 @@ class LockHeld(Refused):
 
 class LockLost(PregonError):
     """The lock is lost: stop the work that it protected."""
-
-
-# Tracebacks name them as programs import them.
-for _error in (PregonError, Unreachable, Refused, QuotesRefused, LockHeld, LockLost):
-    _error.__module__ = "pregon"
