@@ -120,8 +120,9 @@ static void judge_feed(struct checks *x, struct span feed)
     checks_where(x, "FEED", where);
     if (pack_find_bool(feed, "left", false))
         finding_add(&x->found, FINDING_feed_ended, at,
-                    "start its feeder again; a table that has ended needs LOOP=1", NULL,
-                    "The feeder ended in order.");
+                    "start its feeder again (a table that has ended needs LOOP=1), or remove it: "
+                    "pregon-tail --forget feed:NAME",
+                    NULL, "The feeder ended in order.");
     else if (!pack_find_bool(feed, "live", false))
         finding_add(&x->found, FINDING_feed_silent, at,
                     "see whether its pregon-feeder still runs, and reaches BROKER_INGEST and "

@@ -13,6 +13,10 @@ struct book {
     struct prefix_index *in_order; /* of their symbols */
     struct book_entry **by_index;
     struct book_entry **changes;
+    size_t removed;
+    uint32_t renamed;
+    /* The entries that were removed, the first one first; some may be known again. */
+    struct book_entry *removed_first, *removed_last;
 };
 
 struct book *book_new(size_t max_symbols)
@@ -55,21 +59,97 @@ struct book_entry *book_find(const struct book *b, struct span symbol)
     return find(b, symbol, hash_name(symbol));
 }
 
+static struct book_entry *append(struct book *b)
+{
+    struct book_entry *e = mem_zalloc(sizeof *e);
+
+    e->index = (uint32_t)b->count;
+    ARRAY_ADD(b->by_index, b->cap, b->count, e);
+    return e;
+}
+
+static struct book_entry *take_removed(struct book *b)
+{
+    struct book_entry *e = b->removed_first;
+
+    b->removed_first = e->next_removed;
+    e->next_removed = NULL;
+    e->is_queued = false;
+    return e;
+}
+
+/*
+ * The entry that was removed first, without its name; NULL: there is none, or the next heartbeat
+ * still has to name its removal.
+ */
+static struct book_entry *reuse(struct book *b)
+{
+    struct book_entry *e;
+
+    while (b->removed_first && !b->removed_first->is_removed)
+        take_removed(b); /* the symbol is known again */
+    if (!b->removed_first || b->removed_first->is_changed)
+        return NULL;
+    e = take_removed(b);
+    prefix_index_remove(b->in_order, (struct span){e->symbol, e->symbol_len});
+    table_remove(&b->by_symbol, &e->node);
+    b->removed--;
+    b->renamed++;
+    *e = (struct book_entry){.index = e->index, .record = e->record, .renamed = b->renamed};
+    return e;
+}
+
 struct book_entry *book_add(struct book *b, struct span symbol)
 {
     uint32_t hash = hash_name(symbol);
     struct book_entry *e = find(b, symbol, hash);
 
-    if (e || b->count == b->max)
+    if (e)
         return e;
-    e = mem_zalloc(sizeof *e);
+    e = b->count < b->max ? append(b) : reuse(b);
+    if (!e)
+        return NULL;
     memcpy(e->symbol, symbol.at, symbol.len);
     e->symbol_len = (uint8_t)symbol.len;
-    e->index = (uint32_t)b->count;
-    ARRAY_ADD(b->by_index, b->cap, b->count, e);
+    e->feed = BOOK_NO_FEED;
     prefix_index_add(b->in_order, e->symbol, e);
     table_add(&b->by_symbol, &e->node, hash);
     return e;
+}
+
+void book_remove(struct book *b, struct book_entry *e)
+{
+    if (e->is_removed)
+        return;
+    e->is_removed = true;
+    e->is_stale = false;
+    e->feed = BOOK_NO_FEED;
+    buf_free(&e->record);
+    b->removed++;
+    if (e->is_queued)
+        return;
+    e->is_queued = true;
+    if (b->removed_first)
+        b->removed_last->next_removed = e;
+    else
+        b->removed_first = e;
+    b->removed_last = e;
+}
+
+void book_return(struct book *b, struct book_entry *e)
+{
+    b->removed -= e->is_removed;
+    e->is_removed = false;
+}
+
+size_t book_known(const struct book *b)
+{
+    return b->count - b->removed;
+}
+
+uint32_t book_renamed(const struct book *b)
+{
+    return b->renamed;
 }
 
 struct book_entry *book_at(const struct book *b, size_t index)

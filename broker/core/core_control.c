@@ -198,6 +198,7 @@ static const struct core_op ops[] = {
     {"lost", on_lost, NULL, false},
     {"goodbye", on_goodbye, NULL, false},
     {"publish", core_on_publish, NULL, false},
+    {"forget", core_on_forget, NULL, false},
     {"report", core_on_report, NULL, false},
     {"ping", on_ping, NULL, false},
     {"snapshot", NULL, &core_snapshot_slices, true},

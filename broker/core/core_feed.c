@@ -67,11 +67,7 @@ static uint64_t retry_ms(const struct core *d, const struct feed *f)
     return left > RETRY_LEAST_MS ? left : RETRY_LEAST_MS;
 }
 
-/*
- * Does the store have everything of this feed that is in the ring, so that another feed can take
- * the index?
- */
-static bool is_stored(const struct core *d, const struct feed *f)
+bool core_feed_is_stored(const struct core *d, const struct feed *f)
 {
     return !d->log.log_writer || journal_stored(d->log.journal) >= f->last_seq;
 }
@@ -104,7 +100,8 @@ static struct feed *find_least_used(const struct core *d, bool is_for_requests)
     for (size_t i = 0; i < feed_table_count(d->feeds); i++) {
         struct feed *f = feed_table_at(d->feeds, i);
 
-        if (f->is_held || !f->name[0] || !is_stored(d, f) || (is_for_requests && !f->is_published))
+        if (f->is_held || !f->name[0] || !core_feed_is_stored(d, f) ||
+            (is_for_requests && !f->is_published))
             continue;
         if (!found || is_less_used(f, found, symbols))
             found = f;
@@ -112,23 +109,10 @@ static struct feed *find_least_used(const struct core *d, bool is_for_requests)
     return found;
 }
 
-/*
- * Forget the least used of the feeds without a holder whose lines are all stored.  Looks at every
- * symbol.
- */
-static void make_room(struct core *d, bool is_for_requests)
+void core_feed_drop(struct core *d, struct feed *f)
 {
-    static struct log_limit limit = {.burst = 5, .interval_ms = 60000};
     static const struct journal_feed none;
-    struct feed *f = find_least_used(d, is_for_requests);
 
-    d->work -= 2 * (int64_t)book_count(d->log.book);
-    if (!f)
-        return;
-    log_limited(&limit, d->time.now, LOG_WARNING,
-                "feed %s is forgotten after line %llu: %d feeds have published, and a "
-                "new one needs a place",
-                f->name, (unsigned long long)f->received, FEED_COUNT_MAX);
     for (size_t i = 0; i < book_count(d->log.book); i++) {
         struct book_entry *e = book_at(d->log.book, i);
 
@@ -139,6 +123,25 @@ static void make_room(struct core *d, bool is_for_requests)
     if (d->log.log_writer)
         log_writer_forget_feed(d->log.log_writer, f->index);
     feed_forget(f);
+}
+
+/*
+ * Forget the least used of the feeds without a holder whose lines are all stored.  Looks at every
+ * symbol.
+ */
+static void make_room(struct core *d, bool is_for_requests)
+{
+    static struct log_limit limit = {.burst = 5, .interval_ms = 60000};
+    struct feed *f = find_least_used(d, is_for_requests);
+
+    d->work -= 2 * (int64_t)book_count(d->log.book);
+    if (!f)
+        return;
+    log_limited(&limit, d->time.now, LOG_WARNING,
+                "feed %s is forgotten after line %llu: %d feeds have published, and a "
+                "new one needs a place",
+                f->name, (unsigned long long)f->received, FEED_COUNT_MAX);
+    core_feed_drop(d, f);
 }
 
 void core_feed_refuse(struct core *d, struct control_request *q, enum err e, const struct feed *f,

@@ -7,6 +7,7 @@
  *   core_status.c, core_gateway.c, core_snapshot.c, core_replay.c, core_history.c
  *                    other answers
  *   core_produce.c   quotes that come in requests
+ *   core_forget.c    removing symbols and feeds
  *   core_epoch.c     proofs that the log has lost positions
  *   core_request.c   the queue of requests that are answered in slices, between turns
  *   core_publish.c, core_page.c, core_reading.c, core_feed.c, core_quote.c, core_key.c,
@@ -79,6 +80,18 @@ struct feed *core_feed_grant(struct core *d, struct control_request *q, const st
 /* Answer with the error of feed_table_hello; f: the holder of ERR_HELD; why: the text otherwise. */
 void core_feed_refuse(struct core *d, struct control_request *q, enum err e, const struct feed *f,
                       const char *why);
+
+/*
+ * Does the store have everything of this feed that is in the ring, so that another feed can take
+ * the index?
+ */
+bool core_feed_is_stored(const struct core *d, const struct feed *f);
+/* Drop the name and free its place.  No feeder holds it, and core_feed_is_stored.  Looks at every
+ * symbol. */
+void core_feed_drop(struct core *d, struct feed *f);
+
+/* core_forget.c */
+void core_on_forget(struct core *d, struct control_request *q);
 
 /* core_quote.c: what becomes of a quote of a feed, whichever way it came. */
 struct quote_rules core_quote_rules(const struct core *d, bool allow_crossed);

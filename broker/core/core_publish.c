@@ -48,16 +48,18 @@ void core_mark_feed(struct core *d, const struct feed *f, bool is_stale)
     msgpack_packer pk;
 
     msgpack_packer_init(&pk, &body, buf_pack_write);
-    msgpack_pack_map(&pk, 2);
+    msgpack_pack_map(&pk, 2u + is_stale);
     pack_kv_text(&pk, "state", is_stale ? SPAN("stale") : SPAN("live"));
     pack_kv_text(&pk, "feed", span_of(f->name));
+    if (is_stale)
+        pack_kv_text(&pk, "reason", f->has_left ? SPAN("ended") : SPAN("silent"));
     d->work -= (int64_t)book_count(d->log.book);
     for (size_t i = 0; i < book_count(d->log.book); i++) {
         struct book_entry *e = book_at(d->log.book, i);
         char topic[WIRE_TOPIC_MAX];
         size_t len;
 
-        if (e->feed != f->index || e->is_stale == is_stale || !e->seq)
+        if (e->feed != f->index || e->is_stale == is_stale || !e->record.len)
             continue;
         e->is_stale = is_stale;
         d->work -= CORE_WORK_ENTRY;

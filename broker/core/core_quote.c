@@ -65,6 +65,8 @@ void core_quote_enter(struct core *d, struct book_entry *e, struct feed *f, stru
     /* The message may be written: it was received, and no other code has it. */
     wire_put_header((char *)(uintptr_t)record.at, r);
     journal_append(d->log.journal, f->index, f->received, topic, record);
+    if (e->is_removed)
+        book_return(d->log.book, e);
     e->feed = f->index;
     e->is_stale = false;
     buf_clear(&e->record);

@@ -10,7 +10,7 @@ static bool topic_matches(struct span topic, const struct patterns *patterns)
 
     if (symbol.len)
         return patterns_match(patterns, symbol);
-    return !span_eq(topic, WIRE_TOPIC_KEY); /* losses concern every receiver */
+    return span_eq(topic, WIRE_TOPIC_LOST); /* losses concern every receiver */
 }
 
 void core_replay_send(const struct core_log *log, struct control_request *q,

@@ -27,6 +27,7 @@ static void take_feed(void *ctx, const struct store_feed *stored)
         .epoch = stored->epoch,
         .received = stored->received,
         .is_held = false,
+        .has_left = stored->has_left,
     };
     struct feed *f = restore_feed(d, &g);
 
@@ -78,6 +79,10 @@ static void take_last(void *ctx, const struct store_last *l)
     if (!e)
         return;
     e->seq = l->seq;
+    if (l->is_removed) {
+        book_remove(d->log.book, e);
+        return;
+    }
     e->feed = feed_index(d, l->feed);
     e->is_stale = l->is_stale || log_writer_is_new_epoch(d->log.log_writer);
     buf_clear(&e->record);
@@ -121,6 +126,6 @@ enum err core_restore(struct core *d, char error[LOG_WRITER_ERROR_MAX])
     if (state.head >= state.first)
         log_info("The store has positions %llu to %llu, %zu symbols, %zu feeds",
                  (unsigned long long)state.first, (unsigned long long)state.head,
-                 book_count(d->log.book), feed_table_count(d->feeds));
+                 book_known(d->log.book), feed_table_count(d->feeds));
     return OK;
 }

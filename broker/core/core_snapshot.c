@@ -19,9 +19,10 @@ struct snapshot {
     size_t marked;  /* patterns that are done */
     bool is_walking;
     struct prefix_walk walk;
-    uint64_t *marks; /* a bit for each index; NULL: all match */
-    struct buf rows;
-    size_t count;
+    uint64_t *marks;  /* a bit for each index; NULL: all match */
+    uint32_t renamed; /* book_renamed at that time */
+    struct buf rows, removed;
+    size_t count, removed_count;
 };
 
 static bool start(const struct core_log *log, struct control_request *q, void *state)
@@ -36,6 +37,7 @@ static bool start(const struct core_log *log, struct control_request *q, void *s
         s->limit = CORE_PAGE_ENTRIES;
     s->seq = journal_head(log->journal);
     s->total = book_count(log->book);
+    s->renamed = book_renamed(log->book);
     s->next = from < s->total ? (size_t)from : s->total;
     if (patterns_match_all(&s->patterns))
         s->marked = s->patterns.count;
@@ -108,16 +110,32 @@ static void pack_entry(struct snapshot *s, const struct book_entry *e)
     s->count++;
 }
 
+static void pack_removed(struct snapshot *s, const struct book_entry *e)
+{
+    msgpack_packer pk;
+
+    msgpack_packer_init(&pk, &s->removed, buf_pack_write);
+    msgpack_pack_array(&pk, 2);
+    pack_text(&pk, (struct span){e->symbol, e->symbol_len});
+    msgpack_pack_uint64(&pk, e->seq);
+    s->removed_count++;
+}
+
 static void answer(const struct core_log *log, struct control_request *q, const struct snapshot *s)
 {
     bool has_more = s->next < s->total;
 
-    answer_begin(q, has_more ? 5 : 4);
+    answer_begin(q, 4u + has_more + (s->removed_count > 0));
     pack_kv_u(&q->pk, "epoch", log->epoch);
     pack_kv_u(&q->pk, "seq", s->seq);
-    pack_kv_u(&q->pk, "symbols", s->total);
+    pack_kv_u(&q->pk, "symbols", book_known(log->book));
     if (has_more)
         pack_kv_u(&q->pk, "next", s->next);
+    if (s->removed_count) {
+        pack_key(&q->pk, "removed");
+        msgpack_pack_array(&q->pk, s->removed_count);
+        answer_add(q, buf_span(&s->removed));
+    }
     pack_key(&q->pk, "quotes");
     msgpack_pack_array(&q->pk, s->count);
     answer_add(q, buf_span(&s->rows));
@@ -134,15 +152,19 @@ static bool step(const struct core_log *log, struct control_request *q, void *st
         const struct book_entry *e;
 
         skip_unmarked(s, work);
-        if (s->next == s->total || s->count >= s->limit || s->rows.len >= CORE_PAGE_BYTES) {
+        if (s->next == s->total || s->count + s->removed_count >= s->limit ||
+            s->rows.len >= CORE_PAGE_BYTES) {
             answer(log, q, s);
             return true;
         }
         e = book_at(log->book, s->next++);
         --*work;
-        if (!e->record.len)
+        if (e->renamed > s->renamed || (!e->record.len && !e->is_removed))
             continue;
-        pack_entry(s, e);
+        if (e->is_removed)
+            pack_removed(s, e);
+        else
+            pack_entry(s, e);
         *work -= CORE_WORK_ENTRY;
     }
     return false;
@@ -154,6 +176,7 @@ static void end(void *state)
 
     free(s->marks);
     buf_free(&s->rows);
+    buf_free(&s->removed);
 }
 
 const struct core_slices core_snapshot_slices = {

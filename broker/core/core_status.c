@@ -103,7 +103,7 @@ void core_status(struct core *d, struct control_request *q)
     pack_kv_u(&q->pk, "pid", (uint64_t)getpid());
     pack_kv_u(&q->pk, "epoch", d->log.epoch);
     pack_kv_u(&q->pk, "seq", journal_head(d->log.journal));
-    pack_kv_u(&q->pk, "symbols", book_count(d->log.book));
+    pack_kv_u(&q->pk, "symbols", book_known(d->log.book));
     pack_kv_u(&q->pk, "started", (uint64_t)d->started_us);
     pack_kv_u(&q->pk, "journal_first", journal_first(d->log.journal));
     pack_kv_u(&q->pk, "journal_bytes", journal_bytes(d->log.journal));

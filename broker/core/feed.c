@@ -43,8 +43,10 @@ static bool is_name(struct span s)
     return true;
 }
 
-static struct feed *find(const struct feed_table *t, struct span name)
+struct feed *feed_table_find(const struct feed_table *t, struct span name)
 {
+    if (!name.len)
+        return NULL;
     for (size_t i = 0; i < t->count; i++)
         if (span_eq(name, t->feeds[i]->name))
             return t->feeds[i];
@@ -147,7 +149,8 @@ bool feed_table_lacks_room(struct feed_table *t, const struct feed_hello *h)
 {
     const struct feed *f;
 
-    if (t->count < FEED_COUNT_MAX || !is_valid(h) || find(t, h->name) || has_all_names(t, h))
+    if (t->count < FEED_COUNT_MAX || !is_valid(h) || feed_table_find(t, h->name) ||
+        has_all_names(t, h))
         return false;
     f = least_useful(t);
     return !f || f->is_held;
@@ -160,7 +163,7 @@ void feed_forget(struct feed *f)
 
 enum err feed_table_judge(const struct feed_table *t, const struct feed_hello *h, struct feed **out)
 {
-    const struct feed *f = *out = find(t, h->name);
+    const struct feed *f = *out = feed_table_find(t, h->name);
 
     if (!is_valid(h))
         return ERR_INVALID;
@@ -218,7 +221,7 @@ enum err feed_table_hello(struct feed_table *t, const struct feed_hello *h, int6
 
 struct feed *feed_table_restore(struct feed_table *t, const struct feed_grant *g, int64_t now)
 {
-    struct feed *f = find(t, g->name);
+    struct feed *f = feed_table_find(t, g->name);
 
     if (f)
         return f;

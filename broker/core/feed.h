@@ -142,6 +142,8 @@ struct feed *feed_table_restore(struct feed_table *t, const struct feed_grant *g
  * are held, have?
  */
 bool feed_table_lacks_room(struct feed_table *t, const struct feed_hello *h);
+/* The feed of that name; NULL: there is none. */
+struct feed *feed_table_find(const struct feed_table *t, struct span name);
 /* Drop the name and free its index.  It must not have a holder. */
 void feed_forget(struct feed *f);
 

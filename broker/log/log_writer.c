@@ -103,12 +103,14 @@ static void put_feeds(struct log_writer *k)
 
         if (!f->name[0]) /* of a feed that never published */
             continue;
-        if (k->is_known_to_store[i] && k->copied_line[i] == k->handed_line[i])
+        if (k->is_known_to_store[i] && k->copied_line[i] == k->handed_line[i] &&
+            k->handed_left[i] == f->has_left)
             continue;
         k->is_known_to_store[i] = true;
+        k->handed_left[i] = f->has_left;
         k->handed_line[i] = k->copied_line[i];
         store_batch_feed(k->filling, i, span_of(f->name), span_of(f->owner), f->epoch,
-                         k->copied_line[i]);
+                         k->copied_line[i], f->has_left == 1);
     }
 }
 

@@ -24,6 +24,7 @@ struct log_writer {
     /* For each feed: the last line copied, passed to the writer, and stored. */
     uint64_t copied_line[JOURNAL_FEEDS], handed_line[JOURNAL_FEEDS], stored_line[JOURNAL_FEEDS];
     bool is_known_to_store[JOURNAL_FEEDS]; /* the store knows this feed's index */
+    uint8_t handed_left[JOURNAL_FEEDS];    /* has_left, as the store knows it */
     uint64_t first, gaps, behind_max_us;
     uint64_t keep_count, keep_age_us;
     char reason[STORE_ERROR_MAX]; /* "" while it is durable */

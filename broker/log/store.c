@@ -164,7 +164,8 @@ enum err store_each_last(struct store *s, void (*take)(void *ctx, const struct s
     while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
         struct store_last last = {.symbol = statement_column_span(stmt, 0),
                                   .seq = statement_column_u(stmt, 1),
-                                  .is_stale = sqlite3_column_int(stmt, 2),
+                                  .is_stale = sqlite3_column_int(stmt, 2) == 1,
+                                  .is_removed = sqlite3_column_int(stmt, 2) == 2,
                                   .feed = statement_column_span(stmt, 3),
                                   .record = statement_column_span(stmt, 4)};
 
@@ -189,7 +190,8 @@ enum err store_each_feed(struct store *s, void (*take)(void *ctx, const struct s
 
     while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
         struct store_feed feed = {statement_column_span(stmt, 0), statement_column_span(stmt, 1),
-                                  statement_column_u(stmt, 2), statement_column_u(stmt, 3)};
+                                  statement_column_u(stmt, 2), statement_column_u(stmt, 3),
+                                  sqlite3_column_int(stmt, 4) != 0};
 
         if (!feed.name.len || feed.name.len >= sizeof s->feeds->name || feed.epoch > POSITION_MAX ||
             feed.received > POSITION_MAX) {

@@ -81,7 +81,7 @@ MUST_CHECK enum err store_begin_epoch(struct store *s, uint64_t epoch, uint64_t 
 struct store_last {
     struct span symbol;
     uint64_t seq; /* position of the last record of any kind */
-    bool is_stale;
+    bool is_stale, is_removed;
     struct span feed;         /* the feed of its last quote; .len 0: unknown */
     struct span record;       /* the last quote, exactly frame 2; .len 0: none */
     struct wire_record quote; /* the same, read */
@@ -89,6 +89,7 @@ struct store_last {
 struct store_feed {
     struct span name, owner;
     uint64_t epoch, received;
+    bool has_left; /* it announced its end */
 };
 
 /* Calls `take` in the order in which the symbols (feeds) first appeared. */

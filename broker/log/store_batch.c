@@ -71,14 +71,14 @@ void store_batch_add(struct store_batch *b, uint64_t seq, uint32_t feed, struct 
 }
 
 void store_batch_feed(struct store_batch *b, uint32_t feed, struct span name, struct span owner,
-                      uint64_t epoch, uint64_t received)
+                      uint64_t epoch, uint64_t received, bool has_left)
 {
     struct store_batch_feed *f;
 
     assert(feed < STORE_FEED_MAX);
     ARRAY_RESERVE(b->feeds, b->feed_cap, b->feed_count + 1);
     f = &b->feeds[b->feed_count++];
-    *f = (struct store_batch_feed){feed, "", "", epoch, received};
+    *f = (struct store_batch_feed){feed, "", "", epoch, received, has_left};
     span_copy(f->name, sizeof f->name, name);
     span_copy(f->owner, sizeof f->owner, owner);
 }

@@ -44,9 +44,12 @@ void store_batch_gap(struct store_batch *b, uint64_t first, uint64_t last, const
 void store_batch_add(struct store_batch *b, uint64_t seq, uint32_t feed, struct span topic,
                      struct span record);
 
-/* The state of a feed as of the batch's last record.  At most once per feed and batch. */
+/*
+ * The state of a feed as of the batch's last record.  At most once per feed and batch. has_left:
+ * it announced its end.
+ */
 void store_batch_feed(struct store_batch *b, uint32_t feed, struct span name, struct span owner,
-                      uint64_t epoch, uint64_t received);
+                      uint64_t epoch, uint64_t received, bool has_left);
 
 /* How much to keep from now on: records and microseconds, 0: no limit.  Default: as before. */
 void store_batch_keep(struct store_batch *b, uint64_t max_count, uint64_t max_age_us);
@@ -72,6 +75,7 @@ struct store_batch_feed {
     uint32_t index;
     char name[65], owner[65];
     uint64_t epoch, received;
+    bool has_left;
 };
 
 /* Read the record at *offset (0 at first) and move past it.  false: that was the last. */

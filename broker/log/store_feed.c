@@ -23,6 +23,7 @@ static int put_feed(struct store *s, const struct store_batch_feed *f)
     statement_bind_text(stmt, 2, span_of(f->owner));
     statement_bind_u(stmt, 3, f->epoch);
     statement_bind_u(stmt, 4, f->received);
+    sqlite3_bind_int(stmt, 5, f->has_left);
     return statement_run(stmt);
 }
 
@@ -37,6 +38,35 @@ int store_put_feeds(struct store *s, const struct store_batch *b)
     for (size_t i = 0; i < count && !rc; i++)
         rc = put_feed(s, &feeds[i]);
     return rc;
+}
+
+/* A feed of this name has come back in the same batch: store_put_feeds has put it already. */
+static bool is_back(const struct store_batch *b, struct span name)
+{
+    size_t count;
+    const struct store_batch_feed *feeds = store_batch_feeds(b, &count);
+
+    while (count-- > 0)
+        if (span_eq(name, feeds[count].name))
+            return true;
+    return false;
+}
+
+int store_drop_feed(struct store *s, const struct store_batch *b, struct span name)
+{
+    sqlite3_stmt *stmt = store_statement(s, STORE_FEED_LEAVE);
+    int rc;
+
+    statement_bind_text(stmt, 1, name);
+    rc = statement_run(stmt);
+    if (rc || is_back(b, name))
+        return rc;
+    stmt = store_statement(s, STORE_FEED_DROP);
+    statement_bind_text(stmt, 1, name);
+    for (size_t i = 0; s->feeds && i < STORE_FEED_MAX; i++)
+        if (span_eq(name, s->feeds[i].name))
+            s->feeds[i].id = 0;
+    return statement_run(stmt);
 }
 
 int64_t store_feed_id(struct store *s, uint32_t index)

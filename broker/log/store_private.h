@@ -56,11 +56,18 @@
                   " VALUES (?1, ?2, ?3, ?4) ON CONFLICT (symbol) DO UPDATE"                     \
                   " SET seq = excluded.seq, is_stale = excluded.is_stale,"                      \
                   " feed = coalesce(excluded.feed, feed)")                                      \
-    X(FEED_ALL, "SELECT name, owner, epoch, received FROM feeds ORDER BY id")                   \
-    X(FEED_PUT, "INSERT INTO feeds (name, owner, epoch, received)"                              \
-                " VALUES (?1, ?2, ?3, ?4) ON CONFLICT (name) DO UPDATE"                         \
+    X(LAST_REMOVED, "INSERT INTO last_value (symbol, seq, is_stale)"                            \
+                    " VALUES (?1, ?2, 2) ON CONFLICT (symbol) DO UPDATE"                        \
+                    " SET seq = excluded.seq, is_stale = 2, feed = NULL, quote_seq = NULL,"     \
+                    " bid = NULL, ask = NULL, last = NULL, record = NULL, day = NULL")          \
+    X(FEED_ALL, "SELECT name, owner, epoch, received, ended FROM feeds ORDER BY id")            \
+    X(FEED_PUT, "INSERT INTO feeds (name, owner, epoch, received, ended)"                       \
+                " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (name) DO UPDATE"                     \
                 " SET owner = excluded.owner, epoch = excluded.epoch,"                          \
-                " received = excluded.received")                                                \
+                " received = excluded.received, ended = excluded.ended")                        \
+    X(FEED_LEAVE, "UPDATE last_value SET feed = NULL"                                           \
+                  " WHERE feed = (SELECT id FROM feeds WHERE name = ?1)")                       \
+    X(FEED_DROP, "DELETE FROM feeds WHERE name = ?1")                                           \
     X(FEED_ID, "SELECT id FROM feeds WHERE name = ?1")                                          \
     X(SYMBOL_ALL, "SELECT id, name FROM symbols")                                               \
     X(SYMBOL_ID, "SELECT id FROM symbols WHERE name = ?1")                                      \
@@ -150,6 +157,8 @@ int store_read_state(struct store *s, struct store_state *out);
 
 /* store_feed.c: within a transaction. */
 int store_put_feeds(struct store *s, const struct store_batch *b);
+/* A record of this batch removes the feed. */
+int store_drop_feed(struct store *s, const struct store_batch *b, struct span name);
 /* The newest key stands there; 0: no newer one. */
 int store_put_last_key(struct store *s, uint64_t seq);
 /* The id of the feed's row; 0: unknown.  Call store_put_feeds before. */

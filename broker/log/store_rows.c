@@ -82,7 +82,7 @@ static bool take(struct store_reader *r, struct range *todo, sqlite3_stmt *stmt)
     if (seq != expected &&
         !(r->is_down ? miss(r, todo, seq + 1, expected) : miss(r, todo, expected, seq - 1)))
         return false;
-    if (sqlite3_column_int(stmt, 2) != WIRE_KEY &&
+    if (!wire_is_private((uint64_t)sqlite3_column_int64(stmt, 2)) &&
         store_page_wants(r, sqlite3_column_int64(stmt, 1)) &&
         store_page_is_in_time(r, statement_column_u(stmt, 5)))
         store_page_add(r, stmt);

@@ -109,9 +109,24 @@ static const char version_1[] =
 /* The log may have keys (kind 7), which older versions take for damage. */
 static const char version_2[] = "INSERT INTO meta VALUES ('last_key', 0);\n";
 
+/* The log may have removals: of symbols (a state), and of feeds (kind 8). */
+static const char version_3[] =
+    "ALTER TABLE feeds ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;\n" /* it announced its end */
+    /* The symbol's trading day as of that quote, msgpack; is_stale 2: the symbol is removed. */
+    "ALTER TABLE last_value ADD COLUMN day BLOB;\n"
+    "DROP VIEW latest;\n"
+    "CREATE VIEW latest AS\n"
+    "  SELECT symbols.name AS symbol, last_value.bid, last_value.ask, "
+    "last_value.last,\n"
+    "    CASE is_stale WHEN 0 THEN 'live' ELSE 'stale' END AS state,\n"
+    "    feeds.name AS feed, last_value.seq, last_value.quote_seq\n"
+    "  FROM last_value JOIN symbols ON symbols.id = last_value.symbol\n"
+    "    LEFT JOIN feeds ON feeds.id = last_value.feed WHERE is_stale < 2;\n";
+
 static const struct schema_step steps_all[] = {
     {version_1},
     {version_2},
+    {version_3},
 };
 
 const struct schema *store_schema_log(void)

@@ -19,7 +19,7 @@ struct store_symbol {
     struct table_node node;
     uint8_t len;
     char name[QUOTE_SYMBOL_MAX + 1];
-    bool is_stale;
+    bool is_stale, is_removed;
     bool is_changed; /* on the list of last values to write */
     bool is_linked;  /* on the list of chain rows to write */
     int64_t id;

@@ -306,14 +306,18 @@ static void change_symbol(struct store *s, struct store_symbol *symbol,
         symbol->quote.len = 0;
     }
     symbol->seq = r->seq;
+    symbol->is_removed = r->kind == WIRE_STATE && wire_state_of(r->body) == WIRE_REMOVED;
     if (feed)
         symbol->feed = feed;
     if (r->kind == WIRE_QUOTE) {
         symbol->quote = record->record;
         symbol->quote_seq = r->seq;
         symbol->is_stale = false;
+    } else if (symbol->is_removed) {
+        symbol->quote.len = 0;
+        symbol->feed = 0;
     } else {
-        symbol->is_stale = span_eq(pack_find_text(r->body, "state"), "stale");
+        symbol->is_stale = r->kind == WIRE_STATE && wire_state_of(r->body) == WIRE_STALE;
     }
 }
 
@@ -335,21 +339,24 @@ static int symbol_of(struct store *s, struct span topic, struct store_symbol **o
     return rc;
 }
 
-/* A topic is not stored: it follows from the symbol, or is that of losses or keys. */
+/* The topics of records that belong to no symbol. */
+static const char *const own_topics[WIRE_KIND_COUNT] = {
+    [WIRE_LOST] = WIRE_TOPIC_LOST, [WIRE_KEY] = WIRE_TOPIC_KEY, [WIRE_FORGET] = WIRE_TOPIC_FORGET};
+
+/* A topic is not stored: it follows from the symbol, or from the kind. */
 static bool is_as_published(struct store *s, const struct store_batch_record *record,
                             struct wire_record *r)
 {
-    bool is_loss = span_eq(record->topic, WIRE_TOPIC_LOST);
-    bool is_key = span_eq(record->topic, WIRE_TOPIC_KEY);
+    const char *topic;
 
-    return !wire_read(record->record, r, NULL) && r->seq == record->seq &&
-           r->epoch == s->writer->epoch && is_loss == (r->kind == WIRE_LOST) &&
-           is_key == (r->kind == WIRE_KEY) &&
-           (is_loss || is_key || wire_topic_symbol(record->topic).len);
+    if (wire_read(record->record, r, NULL) || r->seq != record->seq || r->epoch != s->writer->epoch)
+        return false;
+    topic = own_topics[r->kind];
+    return topic ? span_eq(record->topic, topic) : wire_topic_symbol(record->topic).len > 0;
 }
 
 /* It belongs to no symbol, and no receiver reads it. */
-static int put_key(struct store *s, const struct wire_record *r)
+static int put_private(struct store *s, const struct store_batch *b, const struct wire_record *r)
 {
     static const struct store_symbol none;
     int rc = enter_block(s, STORE_BLOCK_OF(r->seq));
@@ -359,11 +366,14 @@ static int put_key(struct store *s, const struct wire_record *r)
     if (rc)
         return rc;
     count_in_block(s->writer, r);
+    if (r->kind == WIRE_FORGET)
+        return store_drop_feed(s, b, pack_find_text(r->body, "feed"));
     s->writer->last_key = r->seq;
     return SQLITE_OK;
 }
 
-static int put_record(struct store *s, const struct store_batch_record *record)
+static int put_record(struct store *s, const struct store_batch *b,
+                      const struct store_batch_record *record)
 {
     struct store_symbol *symbol;
     struct wire_record r;
@@ -371,8 +381,8 @@ static int put_record(struct store *s, const struct store_batch_record *record)
 
     if (!is_as_published(s, record, &r))
         return SQLITE_MISUSE;
-    if (r.kind == WIRE_KEY)
-        return put_key(s, &r);
+    if (wire_is_private(r.kind))
+        return put_private(s, b, &r);
     rc = symbol_of(s, record->topic, &symbol);
     if (!rc)
         rc = enter_block(s, STORE_BLOCK_OF(r.seq));
@@ -388,12 +398,16 @@ static int put_record(struct store *s, const struct store_batch_record *record)
 static int put_last(struct store *s, const struct store_symbol *symbol)
 {
     bool is_quote = symbol->quote.len > 0;
-    sqlite3_stmt *stmt = store_statement(s, is_quote ? STORE_LAST_QUOTE : STORE_LAST_STATE);
+    sqlite3_stmt *stmt = store_statement(s, symbol->is_removed ? STORE_LAST_REMOVED
+                                            : is_quote         ? STORE_LAST_QUOTE
+                                                               : STORE_LAST_STATE);
     struct wire_record r;
     struct prices p;
 
     sqlite3_bind_int64(stmt, 1, symbol->id);
     statement_bind_u(stmt, 2, symbol->seq);
+    if (symbol->is_removed)
+        return statement_run(stmt);
     sqlite3_bind_int(stmt, 3, symbol->is_stale);
     bind_id(stmt, 4, symbol->feed);
     if (!is_quote)
@@ -433,7 +447,7 @@ static int put_batch(struct store *s, const struct store_batch *b)
     if (!rc && gap->first)
         rc = put_gap(s, gap);
     while (!rc && store_batch_next(b, &offset, &record))
-        rc = put_record(s, &record);
+        rc = put_record(s, b, &record);
     if (!rc)
         rc = put_chain(s);
     if (!rc)

@@ -122,7 +122,8 @@ enum pregon_mode {
 
 enum pregon_state {
     PREGON_LIVE,
-    PREGON_STALE, /* its feed is silent: the value is the last one known */
+    PREGON_STALE,   /* its feed is silent or has ended: the value is the last one known */
+    PREGON_REMOVED, /* only in on_state: the symbol is removed and has no value any more */
 };
 
 /* Bytes without a final NUL; .at NULL: none. */
@@ -189,12 +190,12 @@ PREGON_API bool pregon_quote_next(const struct pregon_quote *q, struct pregon_fi
  */
 PREGON_API const char *pregon_quote_json(struct pregon *p, const struct pregon_quote *q);
 
-/* A symbol became stale, or live again. */
+/* A symbol became stale, or live again, or was removed. */
 struct pregon_state_change {
     const char *symbol;
     uint64_t epoch, seq, prev;
     enum pregon_state state;
-    const char *feed; /* the feed that fell silent or returned */
+    const char *feed; /* the feed that fell silent, ended or returned; "" if removed */
     int64_t accepted_us;
 };
 

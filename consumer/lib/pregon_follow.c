@@ -78,7 +78,9 @@ static void report_state(void *ctx, const struct delivered *d)
         .epoch = d->record->epoch,
         .seq = d->record->seq,
         .prev = d->record->prev,
-        .state = d->is_stale ? PREGON_STALE : PREGON_LIVE,
+        .state = d->is_removed ? PREGON_REMOVED
+                 : d->is_stale ? PREGON_STALE
+                               : PREGON_LIVE,
         .feed = feed,
         .accepted_us = (int64_t)d->record->accepted_us,
     };

@@ -170,7 +170,8 @@ static void keep(struct wire_record *to, struct buf *body, const struct wire_rec
 static void hand_on(struct subscription *d, const struct symbol *s, const struct wire_record *r,
                     bool is_snapshot)
 {
-    struct delivered what = {s->name, s->is_stale, is_snapshot, r};
+    bool is_removed = r->kind == WIRE_STATE && wire_state_of(r->body) == WIRE_REMOVED;
+    struct delivered what = {s->name, s->is_stale, is_removed, is_snapshot, r};
 
     if (r->kind == WIRE_STATE)
         d->out.state(d->out.ctx, &what);
@@ -183,7 +184,7 @@ static void deliver(struct subscription *d, struct symbol *s, const struct wire_
 {
     s->last = r->seq;
     if (r->kind == WIRE_STATE)
-        s->is_stale = !span_eq(pack_find_text(r->body, "state"), "live");
+        s->is_stale = wire_state_of(r->body) == WIRE_STALE;
     else if (!is_snapshot)
         s->is_stale = false; /* a quote shows that its feed is connected */
     if (d->settings.mode == SUBSCRIPTION_ALL) {
@@ -192,6 +193,8 @@ static void deliver(struct subscription *d, struct symbol *s, const struct wire_
     }
     if (r->kind == WIRE_STATE) {
         keep(&s->state, &s->state_body, r);
+        if (wire_state_of(r->body) == WIRE_REMOVED)
+            s->has_quote = false;
     } else {
         keep(&s->quote, &s->quote_body, r);
         s->has_quote = true;
@@ -251,6 +254,21 @@ static void on_record(void *ctx, const struct receiver_symbol *known, const stru
         deliver(ctx, s, r, false);
 }
 
+/* A program that never had a value of the symbol needs no message. */
+static void take_removed(struct subscription *d, struct symbol *s, uint64_t seq)
+{
+    static const char body[] = "\x81\xa5state\xa7removed";
+    struct wire_record r = {.kind = WIRE_STATE,
+                            .epoch = receiver_epoch(d->receiver),
+                            .seq = seq,
+                            .prev = s->last,
+                            .body = {body, sizeof body - 1}};
+
+    if (s->last)
+        deliver(d, s, &r, false);
+    s->last = seq;
+}
+
 static void on_snapshot(void *ctx, const struct receiver_symbol *known, const struct wire_entry *e)
 {
     struct subscription *d = ctx;
@@ -260,6 +278,10 @@ static void on_snapshot(void *ctx, const struct receiver_symbol *known, const st
     if (!s->is_wanted || e->seq <= s->last)
         return;
     s->is_synced = true;
+    if (e->is_removed) {
+        take_removed(d, s, e->seq);
+        return;
+    }
     s->is_stale = e->is_stale;
     quote.epoch = receiver_epoch(d->receiver);
     quote.seq = e->seq; /* it is the newest value as of that position; the next record follows it */

@@ -19,6 +19,7 @@ enum subscription_mode { SUBSCRIPTION_ALL, SUBSCRIPTION_NEWEST };
 struct delivered {
     const char *symbol; /* ended by a NUL */
     bool is_stale;
+    bool is_removed; /* only of a state */
     bool is_snapshot;
     const struct wire_record *record;
 };

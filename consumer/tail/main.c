@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "consumer/lib/pregon.h"
+#include "consumer/tail/forget.h"
 #include "consumer/tail/print.h"
 #include "consumer/tail/range.h"
 #include "consumer/tail/tail_config.h"
@@ -295,6 +296,11 @@ int main(int argc, char **argv)
     (void)argc;
     config_start(&tail_program, argv, &t.config);
     log_init(tail_program.name, t.config.log_level, t.config.log_format);
+    if (t.config.forget[0]) {
+        code = forget_run(t.config.broker_control, t.config.forget);
+        config_free(&tail_program, &t.config);
+        return code;
+    }
     t.loop = loop_new();
     t.print = (struct print){.out = &t.out, .has_color = is_terminal && !(no_color && *no_color)};
     t.print.is_table = strcmp(t.config.format, "table") == 0 ||

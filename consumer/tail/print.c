@@ -84,7 +84,7 @@ void print_quote(struct print *t, struct pregon *p, const struct pregon_quote *q
 
 static const char *state_name(enum pregon_state s)
 {
-    return s == PREGON_STALE ? "stale" : "live";
+    return s == PREGON_STALE ? "stale" : s == PREGON_REMOVED ? "removed" : "live";
 }
 
 void print_state(struct print *t, const struct pregon_state_change *s)

@@ -30,6 +30,10 @@
       "End after this many quotes (snapshots count); 0: continue until stopped.")        \
     X(flag, SNAPSHOT, snapshot, "1", 0, 1, NULL,                                         \
       "Begin with the newest value of each symbol.")                                     \
+    X(text, FORGET, forget, "", 0, 70, NULL,                                             \
+      "Instead of following: remove this symbol, or with feed:NAME this feed and its "   \
+      "symbols, from the broker. It must have ended, or be silent; a symbol that comes " \
+      "again is there again.")                                                           \
     X(endpoint, BROKER_PUBLISH, broker_publish, "tcp://127.0.0.1:5556", 6, 200, NULL,    \
       "Address at which the broker publishes records.")                                  \
     X(endpoint, BROKER_CONTROL, broker_control, "tcp://127.0.0.1:5557", 6, 200, NULL,    \

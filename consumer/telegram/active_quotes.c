@@ -48,7 +48,10 @@ static void on_state(void *ctx, const struct pregon_state_change *s)
 {
     struct active *d = ctx;
 
-    bot_set_stale(d->bot, s->symbol, s->epoch, s->seq, s->state == PREGON_STALE);
+    if (s->state == PREGON_REMOVED)
+        bot_remove_price(d->bot, s->symbol, s->epoch, s->seq);
+    else
+        bot_set_stale(d->bot, s->symbol, s->epoch, s->seq, s->state == PREGON_STALE);
 }
 
 static void on_synced(void *ctx)

@@ -123,6 +123,11 @@ void bot_set_stale(struct bot *b, const char *symbol, uint64_t epoch, uint64_t s
     lastprice_set_stale(b->prices, symbol, epoch, seq, is_stale);
 }
 
+void bot_remove_price(struct bot *b, const char *symbol, uint64_t epoch, uint64_t seq)
+{
+    lastprice_remove(b->prices, symbol, epoch, seq);
+}
+
 void bot_take_reset(struct bot *b, uint64_t epoch)
 {
     struct ledger *l = &b->ledger;

@@ -84,6 +84,7 @@ void bot_skip_update(struct bot *b, uint64_t update);
 /* Takes a quote for price commands. */
 void bot_take_price(struct bot *b, const struct lastprice *p);
 void bot_set_stale(struct bot *b, const char *symbol, uint64_t epoch, uint64_t seq, bool is_stale);
+void bot_remove_price(struct bot *b, const char *symbol, uint64_t epoch, uint64_t seq);
 /* Takes one of the records that alerts follow, in order, and judges its symbol's alerts. */
 void bot_take_record(struct bot *b, const struct lastprice *p);
 /* All records up to this position were taken. */

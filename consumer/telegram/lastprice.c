@@ -66,6 +66,16 @@ void lastprice_set_stale(struct lastprice_table *t, const char *symbol, uint64_t
         e->price.is_stale = is_stale;
 }
 
+void lastprice_remove(struct lastprice_table *t, const char *symbol, uint64_t epoch, uint64_t seq)
+{
+    struct entry *e = find(t, symbol);
+
+    if (!e || (e->price.epoch == epoch && e->price.seq > seq))
+        return;
+    HASH_DEL(t->entries, e);
+    free(e);
+}
+
 const struct lastprice *lastprice_find(const struct lastprice_table *t, const char *symbol)
 {
     const struct entry *e = find(t, symbol);

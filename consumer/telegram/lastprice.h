@@ -36,6 +36,8 @@ void lastprice_put(struct lastprice_table *t, const struct lastprice *p);
 /* The symbol became stale or live at that position. */
 void lastprice_set_stale(struct lastprice_table *t, const char *symbol, uint64_t epoch,
                          uint64_t seq, bool is_stale);
+/* The symbol was removed at that position: it has no price any more. */
+void lastprice_remove(struct lastprice_table *t, const char *symbol, uint64_t epoch, uint64_t seq);
 /* NULL: no quote of the symbol has come. */
 const struct lastprice *lastprice_find(const struct lastprice_table *t, const char *symbol);
 

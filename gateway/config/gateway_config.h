@@ -94,6 +94,10 @@
     X(secret, PUBLISH_TOKEN, publish_token, "", 0, 256, NULL,                            \
       "If set, its bearers may publish quotes (POST /cotizaciones/quotes); empty: "      \
       "nobody may.")                                                                     \
+    X(secret, ADMIN_TOKEN, admin_token, "", 0, 256, NULL,                                \
+      "If set, its bearers may remove symbols and feeds (DELETE "                        \
+      "/cotizaciones/quotes/SYMBOL, /cotizaciones/feeds/FEED); empty: nobody may over "  \
+      "HTTP.")                                                                           \
     X(text, PUBLISH_FEED, publish_feed, "web", 1, 64, NULL,                              \
       "Feed of quotes that are published without the header X-Feed.")                    \
     X(text, ROOT_PATH, root_path, "", 0, 200, NULL,                                      \

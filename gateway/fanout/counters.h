@@ -36,8 +36,8 @@ enum counters_end {
 };
 
 struct counters {
-    uint64_t records[WIRE_LOCK + 1]; /* from the broker, by kind */
-    uint64_t malformed, not_newer;   /* records that were not applied */
+    uint64_t records[WIRE_KIND_COUNT]; /* from the broker, by kind */
+    uint64_t malformed, not_newer;     /* records that were not applied */
     uint64_t opened, ends[COUNTERS_END_COUNT];
     uint64_t deliveries; /* quotes, snapshots, states and losses, to each client */
     uint64_t sends;      /* send calls on sockets */

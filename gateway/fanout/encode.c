@@ -27,7 +27,10 @@ static bool is_traced(const struct encode_record *r, enum symbol_message kind)
 
 const char *encode_state_name(enum symbol_state s)
 {
-    return s == SYMBOL_LIVE ? "live" : s == SYMBOL_STALE ? "stale" : "unknown";
+    return s == SYMBOL_LIVE      ? "live"
+           : s == SYMBOL_STALE   ? "stale"
+           : s == SYMBOL_REMOVED ? "removed"
+                                 : "unknown";
 }
 
 static bool is_state(enum symbol_message kind)

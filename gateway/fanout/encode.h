@@ -29,6 +29,7 @@ struct frame *encode_symbol(const struct hub_symbol *s, enum symbol_message kind
 /* body: the msgpack map of a `lost` record. */
 struct frame *encode_lost(uint64_t epoch, uint64_t seq, struct span body, enum encoding encoding);
 
-const char *encode_state_name(enum symbol_state s); /* "live", "stale", "unknown" */
+/* "live", "stale", "removed", "unknown" */
+const char *encode_state_name(enum symbol_state s);
 
 #endif

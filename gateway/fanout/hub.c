@@ -195,6 +195,16 @@ static void set_stamps(struct hub_symbol *s, const struct wire_record *r)
     s->received_us = r->received_us;
 }
 
+/* The symbol is removed. */
+static void drop_value(struct hub *h, struct hub_symbol *s)
+{
+    h->valued_count -= s->body.len && !s->is_of_old_log;
+    buf_free(&s->body);
+    s->body_seq = 0;
+    s->is_of_old_log = s->is_snapshot_due = false;
+    hub_may_forget(h);
+}
+
 bool hub_apply(struct hub *h, struct hub_symbol *s, const struct wire_record *r)
 {
     hub_set_seq(h, r->seq);
@@ -207,8 +217,9 @@ bool hub_apply(struct hub *h, struct hub_symbol *s, const struct wire_record *r)
     set_stamps(s, r);
     s->last_is_state = r->kind == WIRE_STATE;
     if (r->kind == WIRE_STATE) {
-        set_state(h, s,
-                  span_eq(pack_find_text(r->body, "state"), "live") ? SYMBOL_LIVE : SYMBOL_STALE);
+        set_state(h, s, symbol_state_of(r->body));
+        if (s->state == SYMBOL_REMOVED)
+            drop_value(h, s);
         queue_to_all(h, s, MESSAGE_STATE);
     } else {
         s->state = SYMBOL_LIVE;
@@ -273,6 +284,20 @@ void hub_apply_snapshot(struct hub *h, struct span symbol, uint64_t seq, bool is
     buf_clear(&s->body);
     buf_add(&s->body, quote->body.at, quote->body.len);
     queue_to_all(h, s, MESSAGE_SNAPSHOT);
+}
+
+void hub_apply_removed(struct hub *h, struct hub_symbol *s, uint64_t seq)
+{
+    if (seq <= s->seq)
+        return;
+    if (h->joining_in_all)
+        hub_join_keep_snapshot(h, s);
+    s->prev = s->seq;
+    s->seq = seq;
+    s->last_is_state = true;
+    set_state(h, s, SYMBOL_REMOVED);
+    drop_value(h, s);
+    queue_to_all(h, s, MESSAGE_STATE);
 }
 
 static void restart_topics(struct hub *h)
@@ -341,8 +366,7 @@ void hub_reset(struct hub *h, uint64_t epoch)
         s->seq = s->prev = s->body_seq = 0;
         s->last_is_state = false;
         s->is_of_old_log = s->body.len > 0;
-        if (s->state == SYMBOL_LIVE)
-            s->state = SYMBOL_STALE;
+        s->state = s->is_of_old_log ? SYMBOL_STALE : SYMBOL_UNKNOWN;
         hub_drop_frames(s);
     }
     hub_may_forget(h); /* symbols that no feed supplies to the new log */
@@ -367,10 +391,11 @@ void hub_fan_out(struct hub *h)
     for (size_t i = 0; i < h->changed_count; i++) {
         struct hub_symbol *s = h->changed[i];
         bool is_back = s->had_state && s->state == SYMBOL_LIVE && !s->last_is_state;
-        enum symbol_message tag = s->is_snapshot_due || is_back  ? MESSAGE_SNAPSHOT
-                                  : s->had_quote && s->had_state ? MESSAGE_SNAPSHOT
-                                  : s->had_state                 ? MESSAGE_STATE
-                                                                 : MESSAGE_QUOTE;
+        enum symbol_message tag = s->state == SYMBOL_REMOVED      ? MESSAGE_STATE
+                                  : s->is_snapshot_due || is_back ? MESSAGE_SNAPSHOT
+                                  : s->had_quote && s->had_state  ? MESSAGE_SNAPSHOT
+                                  : s->had_state                  ? MESSAGE_STATE
+                                                                  : MESSAGE_QUOTE;
 
         hub_match(h, s);
         for (uint32_t t = 0; t < s->topic_count; t++) {

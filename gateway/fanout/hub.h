@@ -131,6 +131,13 @@ void hub_apply_lost(struct hub *h, uint64_t seq, struct span body);
 void hub_apply_snapshot(struct hub *h, struct span symbol, uint64_t seq, bool is_stale,
                         const struct wire_record *quote);
 
+/*
+ * A snapshot names the symbol among those that were removed, at `seq`.  A removed symbol has no
+ * value; it is kept for clients that resume while a topic matches it, so as long as the topic has
+ * clients, the hub knows every name that was removed since.
+ */
+void hub_apply_removed(struct hub *h, struct hub_symbol *s, uint64_t seq);
+
 /* The window of records for reconnecting clients; without this call there is none. */
 void hub_set_window(struct hub *h, size_t bytes);
 struct window *hub_window(const struct hub *h);

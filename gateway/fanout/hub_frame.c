@@ -20,7 +20,8 @@ void hub_drop_frames(struct hub_symbol *s)
 
 struct frame *hub_make_frame(struct hub_symbol *s, enum symbol_message kind, enum encoding encoding)
 {
-    struct frame *f = encode_symbol(s, kind, encoding);
+    bool has_value = s->state != SYMBOL_REMOVED;
+    struct frame *f = encode_symbol(s, has_value ? kind : MESSAGE_STATE, encoding);
 
     f->symbol = s;
     s->frames[kind][encoding] = f;

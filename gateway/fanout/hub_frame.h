@@ -8,6 +8,7 @@
 #include "gateway/fanout/frame.h"
 #include "shared/base/buf.h"
 #include "shared/wire/quote.h"
+#include "shared/wire/wire.h"
 
 /*
  * MESSAGE_TRACED: a quote with the times at which it passed each program, for clients that request
@@ -23,7 +24,17 @@ enum symbol_message {
     MESSAGE_COUNT
 };
 
-enum symbol_state { SYMBOL_UNKNOWN, SYMBOL_LIVE, SYMBOL_STALE };
+/* SYMBOL_REMOVED: it has no value any more; `seq` is the position of its removal. */
+enum symbol_state { SYMBOL_UNKNOWN, SYMBOL_LIVE, SYMBOL_STALE, SYMBOL_REMOVED };
+
+/* What the body of a WIRE_STATE says. */
+static inline enum symbol_state symbol_state_of(struct span body)
+{
+    static const enum symbol_state states[] = {
+        [WIRE_STALE] = SYMBOL_STALE, [WIRE_LIVE] = SYMBOL_LIVE, [WIRE_REMOVED] = SYMBOL_REMOVED};
+
+    return states[wire_state_of(body)];
+}
 
 struct hub_symbol {
     char name[QUOTE_SYMBOL_MAX + 1];

@@ -151,11 +151,18 @@ void hub_verify_backlog(struct hub *h, struct hub_subscriber *s, uint32_t most)
 
 /* --- finding ---------------------------------------------------------------------- */
 
+/* The symbol was removed after the client's position. */
+static bool is_news(const struct hub_join *j, const struct hub_symbol *symbol)
+{
+    return symbol->state == SYMBOL_REMOVED && j->since && symbol->seq > j->since;
+}
+
 static void add_found(struct hub_subscriber *s, struct hub_symbol *symbol)
 {
     struct hub_join *j = s->join;
 
-    if (!symbol->body.len || status_of(j, symbol) != JOIN_NOT_FOUND || (j->since && !symbol->seq))
+    if (!(symbol->body.len || is_news(j, symbol)) || status_of(j, symbol) != JOIN_NOT_FOUND ||
+        (j->since && !symbol->seq))
         return;
     set_status(j, symbol, JOIN_PENDING);
     push(j, symbol, symbol->seq, s->wants_all);

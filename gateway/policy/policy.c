@@ -66,6 +66,7 @@ struct policy *policy_new(const struct gateway_config *c, char error[POLICY_ERRO
     p->locks_token = mem_strdup(c->locks_token);
     p->publish_token = mem_strdup(c->publish_token);
     p->publish_feed = mem_strdup(c->publish_feed);
+    p->admin_token = mem_strdup(c->admin_token);
     p->root_path = normal_root(c->root_path);
     p->is_explaining = c->websocket_explain;
     p->has_access_log = c->access_log;
@@ -101,6 +102,7 @@ void policy_drop(struct policy *p)
     free(p->locks_token);
     free(p->publish_token);
     free(p->publish_feed);
+    free(p->admin_token);
     free(p->root_path);
     free(p);
 }

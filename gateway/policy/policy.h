@@ -31,6 +31,7 @@ struct policy {
     char *locks_token;   /* "": locks cannot be changed */
     char *publish_token; /* "": nobody may publish */
     char *publish_feed;
+    char *admin_token; /* "": nobody may remove symbols and feeds */
     bool is_explaining, has_access_log;
     int max_connections;
     /* Queries of quotes and history a second, of one address and of all; 0: no limit. */

@@ -51,7 +51,7 @@ static void see_feed(struct feeds_seen *s, struct span feed)
                  refusal_text(why));
 }
 
-static void put_feed(struct buf *b, struct span feed, bool is_first, bool has_store)
+void handlers_put_feed(struct buf *b, struct span feed, bool is_first, bool has_store)
 {
     uint64_t silent = pack_find_u(feed, "silent_ms", 0),
              row = pack_find_u(feed, "refused_in_row", 0),
@@ -206,7 +206,7 @@ void handlers_answer_health(void *ctx, struct span answer)
         struct span feed = pack_next_raw(&c);
 
         see_feed(&seen, feed);
-        put_feed(&feeds, feed, i == 0, keeping.has_store);
+        handlers_put_feed(&feeds, feed, i == 0, keeping.has_store);
     }
     seen.is_restarted =
         pack_find_u(answer, "seq", 0) &&

@@ -229,6 +229,7 @@ static const struct row broker_rows[] = {
 
 static const struct row feed_rows[] = {
     {NULL, "live", "pregon_feed_live", "1: its lines or heartbeats arrive.", PLAIN},
+    {NULL, "left", "pregon_feed_ended", "1: it announced its end.", PLAIN},
     {NULL, "silent_ms", "pregon_feed_silence_seconds", "Since its last line or heartbeat.", US},
     {NULL, "received", "pregon_feed_lines_received_total", "Lines that arrived, in order.", PLAIN},
     {NULL, "stored", "pregon_feed_lines_stored_total", "Lines up to this one are stored.", PLAIN},

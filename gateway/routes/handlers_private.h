@@ -17,6 +17,12 @@ void handlers_ask_page(struct loop_request *q, const char *op, const char *patte
 upstream_answer handlers_answer_health;  /* handlers_health.c */
 upstream_answer handlers_answer_metrics; /* handlers_metrics.c */
 
+/*
+ * Append a feed of the broker's answer to status, with a comma before it unless is_first; any
+ * thread.
+ */
+void handlers_put_feed(struct buf *b, struct span feed, bool is_first, bool has_store);
+
 /* handlers_quotes.c */
 void handlers_ask_quotes(struct loop_request *q);
 void handlers_ask_quote(struct loop_request *q);

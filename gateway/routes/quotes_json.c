@@ -83,7 +83,7 @@ void quotes_json_put(struct buf *b, struct span symbol, const struct wire_record
         .name = symbol,
         .seq = r->seq,
         .prev = r->prev,
-        .state = span_eq(pack_find_text(r->body, "state"), "live") ? SYMBOL_LIVE : SYMBOL_STALE,
+        .state = symbol_state_of(r->body),
         .body = r->body,
     };
 

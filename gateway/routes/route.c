@@ -30,6 +30,7 @@ static const struct route {
     const char *query, *del_query, *put_query, *post_query;
     bool has_more;    /* the path continues after a slash */
     bool is_query;    /* HTTP_QUERY_RATE counts it, if it is a GET */
+    bool is_removal;  /* its DELETE needs ADMIN_TOKEN; those of other paths LOCKS_TOKEN */
     bool is_events;   /* the stream, for a GET without Upgrade */
     bool is_open;     /* pages of every origin may read it, regardless of CORS_ORIGINS */
     bool is_any_host; /* probes request it by address, regardless of ALLOWED_HOSTS */
@@ -70,7 +71,17 @@ static const struct route {
      .get = route_get_history,
      .is_query = true,
      .query = "order,since,until,limit,next,format"},
-    {.path = ROUTE_QUOTES, .has_more = true, .get = route_get_quote, .is_query = true},
+    {.path = ROUTE_QUOTES,
+     .has_more = true,
+     .get = route_get_quote,
+     .is_query = true,
+     .del = route_delete_quote,
+     .is_removal = true},
+    {.path = ROUTE_FEEDS,
+     .has_more = true,
+     .get = route_get_feed,
+     .del = route_delete_feed,
+     .is_removal = true},
     {.path = STREAM, .query = HANDSHAKE_QUERY},
     {.path = EVENTS, .query = HANDSHAKE_QUERY, .is_events = true},
 };
@@ -368,10 +379,13 @@ static bool check_host(const struct route *t, const struct request *r, struct re
 }
 
 /* Reading needs no token.  False: the reply states why not. */
-static bool may_come(struct service *s, struct request *r, struct reply *p)
+static bool may_come(struct service *s, const struct route *t, struct request *r, struct reply *p)
 {
-    return is_get(r) || (strcmp(r->head->method, "POST") == 0 ? route_may_publish(s, r, p)
-                                                              : route_may_change(r, p));
+    if (is_get(r))
+        return true;
+    if (strcmp(r->head->method, "POST") == 0)
+        return route_may_publish(s, r, p);
+    return t->is_removal ? route_may_remove(r, p) : route_may_change(r, p);
 }
 
 /* False: nothing to send, the handshake is admitted. */
@@ -405,7 +419,7 @@ static bool fill(struct service *s, struct request *r, struct reply *p)
                     "If a proxy puts a prefix in front, set ROOT_PATH to it.");
     } else if (!find_handler(t, r)) {
         refuse_method(t, r, p);
-    } else if (may_come(s, r, p) && check_query(t, r, p) &&
+    } else if (may_come(s, t, r, p) && check_query(t, r, p) &&
                (!t->is_query || !is_get(r) || check_rate(s, r, p))) {
         find_handler(t, r)(s, r, p);
     }

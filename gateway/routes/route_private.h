@@ -16,8 +16,10 @@ void route_bad_parameter(struct reply *p, const struct request *r, const char *n
 void route_unavailable(struct reply *p, const struct request *r, const char *code,
                        const char *message, const char *hint, int retry_after);
 void route_draining(struct reply *p, const struct request *r);
-/* Does it show LOCKS_TOKEN?  Needed by each PUT and DELETE; else the reply states why not. */
+/* Does it show LOCKS_TOKEN?  Needed by each change of a lock; else the reply states why not. */
 bool route_may_change(const struct request *r, struct reply *p);
+/* The same of ADMIN_TOKEN, for removals. */
+bool route_may_remove(const struct request *r, struct reply *p);
 /* Send a request to the loop and wait.  false: there is no answer, and the reply has the error. */
 bool route_request(struct service *s, struct request *r, struct loop_request *q, struct reply *p);
 /*
@@ -26,10 +28,17 @@ bool route_request(struct service *s, struct request *r, struct loop_request *q,
  */
 bool route_page(struct request *r, struct loop_request *q, uint64_t least, struct reply *p);
 
+/* route_forget.c */
+#define ROUTE_FEEDS "/cotizaciones/feeds"
+route_handler route_delete_quote, route_delete_feed, route_get_feed;
+
 /* route_quotes.c */
 #define ROUTE_QUOTES "/cotizaciones/quotes"
 #define ROUTE_HISTORY "/history"
 route_handler route_get_quotes, route_get_quote, route_get_history;
+/* Is the text a symbol?  It becomes q->text; else the reply has the error. */
+bool route_set_symbol(struct request *r, struct loop_request *q, struct span symbol,
+                      struct reply *p);
 
 /* route_publish.c */
 struct route_publish_verdict {

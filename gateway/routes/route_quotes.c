@@ -68,8 +68,8 @@ void route_get_quotes(struct service *s, struct request *r, struct reply *p)
     }
 }
 
-static bool set_symbol(struct request *r, struct loop_request *q, struct span symbol,
-                       struct reply *p)
+bool route_set_symbol(struct request *r, struct loop_request *q, struct span symbol,
+                      struct reply *p)
 {
     if (!quote_is_symbol(symbol)) {
         char message[QUERY_TEXT_MAX];
@@ -94,7 +94,7 @@ void route_get_quote(struct service *s, struct request *r, struct reply *p)
     struct loop_request q = {.kind = LOOP_REQUEST_QUOTE};
     struct buf raw = {0};
 
-    if (!set_symbol(r, &q, span_of(r->path + sizeof ROUTE_QUOTES), p) ||
+    if (!route_set_symbol(r, &q, span_of(r->path + sizeof ROUTE_QUOTES), p) ||
         !request_raw(s, r, &q, p, &raw))
         return;
     if (q.status == 200 && !quotes_json_one(buf_span(&raw), &p->body))
@@ -185,7 +185,7 @@ void route_get_history(struct service *s, struct request *r, struct reply *p)
 
     len -= len && symbol[len - 1] == '/';
     len = len < sizeof ROUTE_HISTORY ? 0 : len - (sizeof ROUTE_HISTORY - 1);
-    if (!set_symbol(r, &q, (struct span){symbol, len}, p) || !timeline_of(r, &q, p) ||
+    if (!route_set_symbol(r, &q, (struct span){symbol, len}, p) || !timeline_of(r, &q, p) ||
         !format_of(r, &format, p) || !request_raw(s, r, &q, p, &raw))
         return;
     switch (q.status) {

@@ -64,21 +64,48 @@ bool route_page(struct request *r, struct loop_request *q, uint64_t least, struc
     return true;
 }
 
-bool route_may_change(const struct request *r, struct reply *p)
-{
-    const char *wanted = r->policy->locks_token;
+/* What a token permits, and the refusal as long as it is not set. */
+struct permission {
+    const char *setting, *code, *message;
+};
 
+static bool shows_token(const struct request *r, const char *wanted, const struct permission *what,
+                        struct reply *p)
+{
+    char hint[160];
+
+    if (wanted[0] && admission_is_token(request_bearer(r), wanted))
+        return true;
     if (!wanted[0]) {
-        reply_error(p, r, 403, "locks_read_only",
-                    "Over HTTP locks cannot be changed here, nor their values seen.",
-                    "Set LOCKS_TOKEN, and send it as 'Authorization: Bearer TOKEN'.");
+        snprintf(hint, sizeof hint, "Set %s, and send it as 'Authorization: Bearer TOKEN'.",
+                 what->setting);
+        reply_error(p, r, 403, what->code, what->message, hint);
         return false;
     }
-    if (admission_is_token(request_bearer(r), wanted))
-        return true;
+    snprintf(hint, sizeof hint, "Send 'Authorization: Bearer TOKEN' with the value of %s.",
+             what->setting);
     reply_error(p, r, 401, "unauthorized",
-                request_bearer(r) ? "The token is wrong." : "A token is needed.",
-                "Send 'Authorization: Bearer TOKEN' with the value of LOCKS_TOKEN.");
+                request_bearer(r) ? "The token is wrong." : "A token is needed.", hint);
     buf_adds(&p->headers, "WWW-Authenticate: Bearer\r\n");
     return false;
+}
+
+bool route_may_change(const struct request *r, struct reply *p)
+{
+    static const struct permission locks = {
+        .setting = "LOCKS_TOKEN",
+        .code = "locks_read_only",
+        .message = "Over HTTP locks cannot be changed here, nor their values seen."};
+
+    return shows_token(r, r->policy->locks_token, &locks, p);
+}
+
+bool route_may_remove(const struct request *r, struct reply *p)
+{
+    static const struct permission removal = {
+        .setting = "ADMIN_TOKEN",
+        .code = "admin_disabled",
+        .message = "Over HTTP symbols and feeds cannot be removed here."};
+
+    return shows_token(r, r->policy->admin_token, &removal, p);
 }

@@ -53,6 +53,7 @@
     X(status_css, "/www/status.css", "gateway/www/status.css") \
     X(status_js, "/www/status.js", "gateway/www/status.js") \
     X(status_texts_js, "/www/status-texts.js", "gateway/www/status-texts.js") \
+    X(status_forget_js, "/www/status-forget.js", "gateway/www/status-forget.js") \
     X(spark_js, "/www/spark.js", "gateway/www/spark.js") \
     X(exposition_js, "/www/exposition.js", "gateway/www/exposition.js") \
     X(table_js, "/www/table.js", "gateway/www/table.js") \

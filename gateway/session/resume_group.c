@@ -108,9 +108,7 @@ static void add_record(void *ctx, struct span topic, const struct wire_record *r
         .sent_us = r->sent_us,
         .accepted_us = r->accepted_us,
         .kind = r->kind == WIRE_STATE ? MESSAGE_STATE : MESSAGE_QUOTE,
-        .state = r->kind == WIRE_STATE && !span_eq(pack_find_text(r->body, "state"), "live")
-                     ? SYMBOL_STALE
-                     : SYMBOL_LIVE,
+        .state = r->kind == WIRE_STATE ? symbol_state_of(r->body) : SYMBOL_LIVE,
         .body = (char *)(uintptr_t)r->body.at,
         .body_len = r->kind == WIRE_STATE ? 0 : (uint32_t)r->body.len,
     };

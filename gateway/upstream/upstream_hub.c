@@ -63,8 +63,10 @@ static void on_apply(void *ctx, const struct receiver_symbol *s, const struct wi
 
 static void on_snapshot(void *ctx, const struct receiver_symbol *s, const struct wire_entry *e)
 {
-    (void)s;
-    hub_apply_snapshot(hub_of(ctx), e->symbol, e->seq, e->is_stale, &e->quote);
+    if (e->is_removed)
+        hub_apply_removed(hub_of(ctx), s->of, e->seq);
+    else
+        hub_apply_snapshot(hub_of(ctx), e->symbol, e->seq, e->is_stale, &e->quote);
 }
 
 static void on_lost(void *ctx, const struct wire_record *r)

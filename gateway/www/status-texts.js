@@ -25,6 +25,11 @@ const texts = {
     incomplete: "The broker is away: only the connections of this gateway are known.",
     feeds: "Feeds", feed: "Feed", state: "State", heard: "Last heard", received: "Lines received",
     toStore: "Not stored yet", rate: "Quotes/s", accepted: "Accepted", refused: "Refused", lost: "Lost",
+    removal: "Removing", remove: "Remove", symbol: "Symbol", removed: "{0} is removed ({1} symbols).",
+    removalNote: "A feed that has ended or fallen silent is removed with the symbols that it was the last to quote; a symbol " +
+      "that is quoted again is there again. Needs the gateway's ADMIN_TOKEN, which is kept in this tab only.",
+    removeFeed: "Remove the feed {0} and the symbols that it was the last to quote?", removeSymbol: "Remove the symbol {0}?",
+    notRemoved: "{0} may not be removed: {1}",
     noFeeds: "No feeder has ever connected.", unknownFeeds: "The broker is away: feeds are not known.",
     refusals: "Refused handshakes", refusal: "Cause", count: "How many", setting: "What to change", last: "Last",
     origins: "Last from", noRefusals: "No handshake was refused since this gateway started.", newest: "The newest {0}",
@@ -77,6 +82,11 @@ const texts = {
     incomplete: "Sin conexión con el broker: solo se conocen las conexiones de este gateway.",
     feeds: "Feeds", feed: "Feed", state: "Estado", heard: "Última señal", received: "Líneas recibidas",
     toStore: "Aún sin guardar", rate: "Cotiz./s", accepted: "Aceptadas", refused: "Rechazadas", lost: "Perdidas",
+    removal: "Eliminar", remove: "Eliminar", symbol: "Símbolo", removed: "Se eliminó {0} ({1} símbolos).",
+    removalNote: "Un feed terminado o sin datos se elimina junto con los símbolos que cotizó por última vez; un símbolo que " +
+      "vuelve a cotizar reaparece. Requiere el ADMIN_TOKEN del gateway, que se guarda solo en esta pestaña.",
+    removeFeed: "¿Eliminar el feed {0} y los símbolos que cotizó por última vez?", removeSymbol: "¿Eliminar el símbolo {0}?",
+    notRemoved: "Quizás no se eliminó {0}: {1}",
     noFeeds: "Todavía no se conectó ningún feeder.", unknownFeeds: "Sin conexión con el broker: no se conocen los feeds.",
     refusals: "Conexiones rechazadas", refusal: "Causa", count: "Cuántas", setting: "Qué cambiar", last: "Última",
     origins: "Última desde", noRefusals: "No se rechazó ningún handshake desde que arrancó este gateway.",

@@ -4,6 +4,7 @@ import { element } from "./element.js";
 import { quantile, read, sum } from "./exposition.js";
 import { at, fill, language, say } from "./page.js";
 import { spark } from "./spark.js";
+import { forgetting } from "./status-forget.js";
 import { count, date, latency, rate, span, time } from "./format.js";
 import t from "./status-texts.js";
 import { table } from "./table.js";
@@ -52,7 +53,8 @@ const tokenForm = element("form", { class: "box", hidden: true, submit: (event) 
 const text = (name) => ({ name, isText: true });
 const gateways = table(t.gateways, [text(t.gateway), text(t.address), { name: t.connections }, text(t.since)], "–");
 const feeds = table(t.feeds, [text(t.feed), text(t.state), { name: t.heard }, { name: t.rate }, { name: t.accepted },
-  { name: t.refused }, { name: t.lost }, { name: t.received }, { name: t.toStore }], t.noFeeds);
+  { name: t.refused }, { name: t.lost }, { name: t.received }, { name: t.toStore }, text(t.removal)], t.noFeeds);
+const forget = forgetting(() => refresh());
 const refusals = table(t.refusals, [text(t.refusal), { name: t.count }, text(t.setting), { name: t.last },
   text(t.origins)], t.noRefusals);
 const newest = table(t.refusals, [{ name: t.when }, text(t.refusal), text(t.origin), text(t.path)], t.noRefusals);
@@ -95,7 +97,7 @@ at("main").append(element("h2", { class: "first" }, t.title), tokenForm,
   element("p", { class: "soft" }, t.latencyNote));
 const sections = {
   broker: section(t.broker, facts),
-  feeds: section(t.feeds, feeds.element),
+  feeds: section(t.feeds, feeds.element, forget.element),
   gateways: section(t.gateways, gateways.element),
   refusals: section(t.refusals, element("p", { class: "soft" }, t.refusalsNote), refusals.element, newestBox),
   locks: section(t.locks, locks.element),
@@ -139,6 +141,7 @@ function showFeeds(health, seconds) {
     count(feed.accepted), { text: count(feed.refused), kind: feed.refused ? "warn" : "" },
     { text: count(feed.lost), kind: feed.lost ? "bad" : "" }, count(feed.received),
     feed.stored === undefined ? "–" : count(Math.max(0, feed.received - feed.stored)),
+    feed.status === "live" ? "" : { text: t.remove, click: () => forget.remove("feeds", feed.name) },
   ] })));
   sections.feeds.say(health.broker.status === "away" ? t.unknownFeeds : "");
 }

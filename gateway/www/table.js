@@ -3,7 +3,7 @@ import { element } from "./element.js";
 
 /**
  * `columns`: {name, isText, sort}; `sort(row)` returns the sort key; a column without it cannot be sorted.
- * A row is {cells, kind, key…}; a cell is a text, or {text, href, kind}.
+ * A row is {cells, kind, key…}; a cell is a text, or {text, href, kind}, or {text, click} for a button.
  */
 export function table(label, columns, empty) {
   const body = element("tbody"), note = element("p", { class: "soft" }, empty);
@@ -25,7 +25,13 @@ export function table(label, columns, empty) {
     const kind = [column.isText && "text", it.kind].filter(Boolean).join(" ");
     if (td.className !== kind)
       td.className = kind;
-    const at = it.href ? td.querySelector("a") || td.appendChild(element("a")) : td;
+    const old = td.querySelector("button");
+    if (old && !it.click)
+      old.remove();
+    const at = it.href ? td.querySelector("a") || td.appendChild(element("a"))
+      : it.click ? old || td.appendChild(element("button", { type: "button", class: "button" })) : td;
+    if (it.click)
+      at.onclick = it.click;
     if (it.href && at.getAttribute("href") !== it.href)
       at.setAttribute("href", it.href);
     if (at.textContent !== it.text)

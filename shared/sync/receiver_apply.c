@@ -181,6 +181,8 @@ void receiver_apply(struct receiver *f, struct span topic, const struct wire_rec
     case WIRE_MARK:
     case WIRE_LOCK: /* not a topic of ours */
     case WIRE_KEY:  /* not published */
+    case WIRE_FORGET:
+    case WIRE_KIND_COUNT:
         break;
     }
 }

@@ -312,7 +312,7 @@ static bool is_about_to_come(const struct receiver *f, const struct receiver_req
 static bool take_entry(struct receiver *f, const struct receiver_request *q,
                        const struct wire_entry *e)
 {
-    struct receiver_symbol s = f->out.find(f->out.ctx, e->symbol, true);
+    struct receiver_symbol s = f->out.find(f->out.ctx, e->symbol, !e->is_removed);
     struct receiver_coverage c;
     char text[QUOTE_SYMBOL_MAX + 1];
 
@@ -337,17 +337,26 @@ static bool take_entry(struct receiver *f, const struct receiver_request *q,
     return true;
 }
 
+typedef bool entry_reader(struct span *cursor, struct wire_entry *out);
+
 /* false: the link is unverified now. */
-static bool take_entries(struct receiver *f, const struct receiver_request *q, struct span answer)
+static bool take_list(struct receiver *f, const struct receiver_request *q, struct span answer,
+                      const char *name, entry_reader *take)
 {
     struct wire_entry e;
     struct span c;
-    uint32_t count = pack_find_list(answer, "quotes", &c);
+    uint32_t count = pack_find_list(answer, name, &c);
 
-    for (uint32_t i = 0; i < count && !f->is_paused && wire_take_entry(&c, &e); i++)
+    for (uint32_t i = 0; i < count && !f->is_paused && take(&c, &e); i++)
         if (!take_entry(f, q, &e))
             return false;
     return true;
+}
+
+static bool take_entries(struct receiver *f, const struct receiver_request *q, struct span answer)
+{
+    return take_list(f, q, answer, "removed", wire_take_removed) &&
+           take_list(f, q, answer, "quotes", wire_take_entry);
 }
 
 /* The last page of the snapshot has arrived. */

@@ -79,7 +79,7 @@ static enum err take_header(struct span *c, struct wire_record *out, uint32_t *c
         !pack_next_u(c, &kind) || !pack_next_u(c, &r.epoch) || !pack_next_u(c, &r.seq) ||
         !pack_next_u(c, &r.prev) || !pack_next_u(c, &r.sent_us) || !pack_next_u(c, &r.accepted_us))
         return ERR_MALFORMED;
-    if (kind < WIRE_QUOTE || kind > WIRE_KEY)
+    if (kind < WIRE_QUOTE || kind >= WIRE_KIND_COUNT)
         return ERR_MALFORMED;
     r.kind = (enum wire_kind)kind;
     *out = r;
@@ -145,7 +145,28 @@ bool wire_take_entry(struct span *c, struct wire_entry *out)
         wire_read(record, &out->quote, NULL) || pack_check(out->quote.body))
         return false;
     out->is_stale = span_eq(state, "stale");
+    out->is_removed = false;
     return true;
+}
+
+bool wire_take_removed(struct span *c, struct wire_entry *out)
+{
+    struct wire_entry e = {.is_removed = true};
+
+    if (!pack_next_array(c, 2) || !pack_next_text(c, &e.symbol) || !pack_next_u(c, &e.seq) ||
+        !quote_is_symbol(e.symbol))
+        return false;
+    *out = e;
+    return true;
+}
+
+enum wire_state wire_state_of(struct span body)
+{
+    struct span state = pack_find_text(body, "state");
+
+    return span_eq(state, "live")      ? WIRE_LIVE
+           : span_eq(state, "removed") ? WIRE_REMOVED
+                                       : WIRE_STALE;
 }
 
 struct span wire_topic_symbol(struct span topic)

@@ -70,7 +70,8 @@
 #define WIRE_TOPIC_LOST "!lost "
 /* + the lock's name + space; its records are not in the log */
 #define WIRE_TOPIC_LOCK "!lock/"
-#define WIRE_TOPIC_KEY "!key " /* in the broker's log only */
+#define WIRE_TOPIC_KEY "!key "       /* in the broker's log only */
+#define WIRE_TOPIC_FORGET "!forget " /* in the broker's log only */
 /* One frame with these bytes is the first message on every new connection to the publish socket. */
 #define WIRE_TOPIC_WELCOME "!welcome "
 /*
@@ -82,7 +83,7 @@
 
 enum wire_kind {
     WIRE_QUOTE = 1, /* body: the quote's fields */
-    WIRE_STATE = 2, /* body: {"state":"stale","feed":…} */
+    WIRE_STATE = 2, /* body: {"state":"stale","reason":"silent","feed":…}, or "live", "removed" */
     WIRE_LOST = 3,  /* body: {"feed","first","last","count","reason"}; prev: the previous loss */
     /* from a feeder: seq is its last line, body nil; from the broker: see below */
     WIRE_HEARTBEAT = 4,
@@ -97,7 +98,15 @@ enum wire_kind {
      * before it
      */
     WIRE_KEY = 7,
+    WIRE_FORGET = 8, /* in the broker's log only: a feed was removed; body: {"feed","by"} */
+    WIRE_KIND_COUNT
 };
+
+/* Is a record of this kind in the broker's log only? */
+static inline bool wire_is_private(uint64_t kind)
+{
+    return kind == WIRE_KEY || kind == WIRE_FORGET;
+}
 
 /*
  * The broker's heartbeat, every WIRE_HEARTBEAT_MS: seq is the head of the log, prev numbers the
@@ -151,17 +160,26 @@ MUST_CHECK enum err wire_open(struct span message, struct wire_record *out, bool
  */
 MUST_CHECK enum err wire_read_header(struct span message, struct wire_record *out);
 
-/* One entry of the broker's answer to "snapshot": [symbol, seq, state, record]. */
+/* What a state says; a state that we do not know counts as stale. */
+enum wire_state { WIRE_STALE, WIRE_LIVE, WIRE_REMOVED };
+/* Of the body of a WIRE_STATE. */
+enum wire_state wire_state_of(struct span body);
+
+/*
+ * One entry of the broker's answer to "snapshot": [symbol, seq, state, record], or of its
+ * "removed": [symbol, seq].
+ */
 struct wire_entry {
     struct span symbol;
     uint64_t seq; /* of the symbol's last record of any kind */
-    bool is_stale;
-    /* the symbol's last quote; the body has passed pack_check */
+    bool is_stale, is_removed;
+    /* the symbol's last quote, if it is not removed; the body has passed pack_check */
     struct wire_record quote;
 };
 
 /* Reads the entry at the cursor and moves past it.  Returns false if there is no valid entry. */
 bool wire_take_entry(struct span *cursor, struct wire_entry *out);
+bool wire_take_removed(struct span *cursor, struct wire_entry *out);
 
 /* The symbol of a topic, without the space.  .len is 0 if it is not a symbol's topic. */
 struct span wire_topic_symbol(struct span topic);

@@ -308,7 +308,7 @@ static void play_store(void)
     uint64_t seq = made - ROUND;
 
     store_batch_clear(batch);
-    store_batch_feed(batch, 0, SPAN("bench"), SPAN("bench"), 1, made);
+    store_batch_feed(batch, 0, SPAN("bench"), SPAN("bench"), 1, made, false);
     for (size_t i = 0; i < ROUND; i++)
         store_batch_add(batch, ++seq, 0, topic_of(&messages[i]), buf_span(&messages[i].record));
     if (store_write(store, batch, error))

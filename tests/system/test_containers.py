@@ -24,6 +24,8 @@ FIXED = {
         "SINCE",
         "COUNT",
         "SNAPSHOT",
+        "FORGET",
+        "UNTIL",
     },
     "pregon-doctor": {"GATEWAY_URL", "DISK_FREE_MIN", "JSON", "LIST"},
     "pregon-telegram": {"BROKER_PUBLISH", "BROKER_CONTROL", "TELEGRAM_TOKEN_FILE"},

@@ -291,6 +291,22 @@ def publish_quotes(ask, gateway, bearer):
     post([], "?ended=1")
 
 
+def remove(ask, gateway, bearer):
+    symbol, feed = "/cotizaciones/quotes/", "/cotizaciones/feeds/"
+    assert ask(gateway, symbol + "A", "DELETE").code == "unauthorized"
+    assert ask(gateway, feed + "test", "DELETE").code == "unauthorized"
+    assert ask(gateway, symbol + "a", "DELETE", bearer).code == "bad_symbol"
+    assert ask(gateway, feed + "test?x=1", "DELETE", bearer).code == "bad_request"
+    assert ask(gateway, symbol + "NONE", "DELETE", bearer).code == "unknown_symbol"
+    assert ask(gateway, feed + "none", "DELETE", bearer).code == "unknown_feed"
+    assert ask(gateway, feed + "none").code == "unknown_feed"
+    assert ask(gateway, feed + "test").json()["status"] == "live"
+    assert ask(gateway, feed + "test", "DELETE", bearer).code == "feed_live"
+    assert ask(gateway, symbol + "A", "DELETE", bearer).status == 200
+    pregon.eventually(lambda: ask(gateway, feed + "web", "DELETE", bearer).status,
+                      lambda status: status == 200)  # 503 until its quotes are stored
+
+
 def send_slowly(inspector, gateway, bearer, target, head, method="PUT"):
     """A body that is announced and never comes, or not announced."""
     with socket.create_connection(gateway.address, pregon.PATIENCE) as sock:
@@ -332,7 +348,7 @@ def test_every_answer_is_described_and_every_described_answer_is_given(system):
     ask = inspector.request
     broker = system.broker(store="sqlite:" + system.path("log.db"), publish_keys=32)
     gateway = system.gateway(broker, locks_token="sesame-open", publish_token="sesame-open",
-                             root_path=PREFIX)
+                             admin_token="sesame-open", root_path=PREFIX)
     feed = system.feed(broker, "test")
     feed.quote("EUR/USD", bid="1.0842", ask="1.0843", currency="USD", venue={"mic": "XSTO"})
     feed.quote("EUR/USD", bid="1.0843", ask="1.0844")
@@ -352,6 +368,7 @@ def test_every_answer_is_described_and_every_described_answer_is_given(system):
     look_at_pages(ask, gateway)
     use_locks(ask, gateway, secret)
     publish_quotes(ask, gateway, secret)
+    remove(ask, gateway, secret)
     for head in ("Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n"):
         send_slowly(inspector, gateway, secret, "/cotizaciones/quotes", head, "POST")
     for path in ("/telegram-bot", "/telegram-bot/value?owner=a&token=1"):
@@ -370,6 +387,8 @@ def test_every_answer_is_described_and_every_described_answer_is_given(system):
         assert ask(gateway, LOCKS + path, method).code == "unauthorized"
         assert ask(plain, LOCKS + path, method).code == "locks_read_only"
     assert ask(plain, "/cotizaciones/quotes", "POST").code == "publish_disabled"
+    for path in ("quotes/A", "feeds/test"):
+        assert ask(plain, "/cotizaciones/" + path, "DELETE").code == "admin_disabled"
     ask(plain, LOCKS)
     ask(plain, "/cotizaciones/websocket_status")
     full = system.gateway(broker, websocket_max_connections=0)
@@ -383,7 +402,8 @@ def test_every_answer_is_described_and_every_described_answer_is_given(system):
         last = ask(slow, "/cotizaciones/quotes" + path)
     assert (last.status, last.code) == (429, "too_many_requests")
 
-    alone = system.gateway(locks_token="sesame-open", publish_token="sesame-open")
+    alone = system.gateway(locks_token="sesame-open", publish_token="sesame-open",
+                           admin_token="sesame-open")
     inspector.handshake(system, alone, 503, "starting")
     look_at_state(ask, alone)
     for path in ("/cotizaciones/quotes", "/cotizaciones/quotes/EUR/USD", LOCKS, LOCKS + "/a",
@@ -394,6 +414,8 @@ def test_every_answer_is_described_and_every_described_answer_is_given(system):
                                ("PUT", "/a", b'{"owner":"a","ttl":30}')):
         assert ask(alone, LOCKS + path, method, secret, body).code == "broker_away"
     assert ask(alone, "/cotizaciones/quotes", "POST", secret, "[]").code == "broker_away"
+    for method, path in (("DELETE", "quotes/A"), ("DELETE", "feeds/a"), ("GET", "feeds/a")):
+        assert ask(alone, "/cotizaciones/" + path, method, secret).code == "broker_away"
 
     promised = {(path, method, status) for path, item in DOCUMENT["paths"].items()
                 for method in set(item) & set(METHODS) for status in item[method]["responses"]

@@ -200,6 +200,32 @@ def test_the_status_page_shows_changes_live(system, browser):
     page.wait_until("!document.body.innerText.includes('does not answer') || undefined")
 
 
+def test_the_status_page_removes_a_feed_that_has_ended_and_a_symbol(system, browser):
+    broker, gateway = system.start(admin_token="tidy-up")
+    for name, symbol in (("old", "A"), ("new", "B")):
+        feed = system.feed(broker, name)
+        feed.quote(symbol, last="1")
+        feed.wait_processed()
+        if name == "old":
+            feed.goodbye()
+    page = browser.open(gateway.url + "/status")
+    page.shows("ended")
+    page.run("window.confirm = () => true")
+    button = "document.querySelector('td button')"
+    page.wait_until(button)
+    assert page.run("return document.querySelectorAll('td button').length") == 1  # "new" is live
+    page.run(button + ".click()")
+    page.shows("A token is needed.")
+    page.run("document.getElementById('admin-token').value = 'tidy-up'")
+    page.run(button + ".click()")
+    page.shows("old is removed (1 symbols).")
+    page.wait_until(f"!{button}")
+    page.run("document.getElementById('forget-symbol').value = 'B'; "
+             "document.getElementById('forget-symbol').form.requestSubmit()")
+    page.shows("B is removed (1 symbols).")
+    assert not gateway.page("quotes")["quotes"]
+
+
 def test_the_status_page_goes_on_after_an_answer_that_it_cannot_read(system, browser):
     broker, gateway = system.start()
     page = browser.open(gateway.url + "/status")

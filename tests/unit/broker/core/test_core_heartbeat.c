@@ -35,8 +35,10 @@ static void a_silent_feed_makes_its_symbols_stale(void **state)
     assert_int_equal(published_count, 0);
     live_on(1);
     assert_int_equal(published_count, 2);
-    assert_string_equal(published_text(0), "A state 3<1 {'state':'stale','feed':'sim'}");
-    assert_string_equal(published_text(1), "B state 4<2 {'state':'stale','feed':'sim'}");
+    assert_string_equal(published_text(0),
+                        "A state 3<1 {'state':'stale','feed':'sim','reason':'silent'}");
+    assert_string_equal(published_text(1),
+                        "B state 4<2 {'state':'stale','feed':'sim','reason':'silent'}");
     core_tick(&core);
     assert_int_equal(published_count, 2); /* published once */
 
@@ -90,7 +92,8 @@ static void a_symbol_is_stale_with_the_feed_that_quoted_it_last(void **state)
     line(FIRST_FEED_EPOCH + 1, 1, "A ", "2");
     answer_to("peer", "{'op':'goodbye','id':2,'epoch':" FEED_EPOCH "}");
     assert_int_equal(published_count, 4);
-    assert_string_equal(published_text(3), "B state 4<2 {'state':'stale','feed':'sim'}");
+    assert_string_equal(published_text(3),
+                        "B state 4<2 {'state':'stale','feed':'sim','reason':'ended'}");
 }
 
 /* A heartbeat of a feeder that has sent all lines up to outbox_last. */

@@ -129,7 +129,8 @@ static void a_feed_that_reconnects_makes_its_symbols_live_again(void **state)
     grant();
     line(FIRST_FEED_EPOCH, 1, "A ", "1");
     answer_to("peer", "{'op':'goodbye','id':2,'epoch':" FEED_EPOCH "}");
-    assert_string_equal(published_text(1), "A state 2<1 {'state':'stale','feed':'sim'}");
+    assert_string_equal(published_text(1),
+                        "A state 2<1 {'state':'stale','feed':'sim','reason':'ended'}");
     answer_to("peer", HELLO_AS("sim", "one"));
     assert_string_equal(published_text(2), "A state 3<2 {'state':'live','feed':'sim'}");
     assert_int_equal(published_count, 3);

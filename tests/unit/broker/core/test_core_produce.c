@@ -162,7 +162,8 @@ static void a_feed_of_requests_is_silent_after_publish_timeout(void **state)
     forget_sent(published, &published_count);
     live_on(1);
     assert_false(web()->is_held);
-    assert_string_equal(published_text(0), "A state 2<1 {'state':'stale','feed':'web'}");
+    assert_string_equal(published_text(0),
+                        "A state 2<1 {'state':'stale','feed':'web','reason':'silent'}");
     forget_sent(published, &published_count);
     /* the feed is connected again; only the symbols of its new quotes are live again */
     answer_to("gw", PUBLISH("", B2));
@@ -214,7 +215,8 @@ static void a_producer_ends_its_feed(void **state)
     (void)state;
     answer_to("gw", PUBLISH(",'ended':true", A1));
     assert_int_equal(published_count, 2);
-    assert_string_equal(published_text(1), "A state 2<1 {'state':'stale','feed':'web'}");
+    assert_string_equal(published_text(1),
+                        "A state 2<1 {'state':'stale','feed':'web','reason':'ended'}");
     assert_true(web()->has_left);
     assert_false(web()->is_held);
     assert_int_equal(journal_feed(core.log.journal, 0)->has_left, 1);

@@ -162,7 +162,7 @@ static inline void publish_gap(uint64_t count)
 
 static inline void write_batch(void)
 {
-    store_batch_feed(batch, 0, SPAN("sim"), SPAN("owner-1"), 77, head);
+    store_batch_feed(batch, 0, SPAN("sim"), SPAN("owner-1"), 77, head, false);
     assert_ok(store_write(store, batch, error));
     store_batch_clear(batch);
 }

@@ -75,7 +75,7 @@ static void wait_and_drop(enum archive_event event)
 static void hand_over(void)
 {
     assert_true(archive_can_write(archive));
-    store_batch_feed(batch, 0, SPAN("sim"), SPAN("o"), 7, head);
+    store_batch_feed(batch, 0, SPAN("sim"), SPAN("o"), 7, head, false);
     archive_write(archive, batch);
     batch = store_batch_new();
 }

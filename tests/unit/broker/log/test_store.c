@@ -180,8 +180,8 @@ static void feeds_and_last_values_are_remembered(void **state)
     begin_epoch();
     publish(WIRE_QUOTE, 0);
     publish(WIRE_QUOTE, 1);
-    store_batch_feed(batch, 0, SPAN("sim"), SPAN("a"), UINT64_MAX, 1);
-    store_batch_feed(batch, 5, SPAN("csv"), SPAN("b"), 2, 2);
+    store_batch_feed(batch, 0, SPAN("sim"), SPAN("a"), UINT64_MAX, 1, false);
+    store_batch_feed(batch, 5, SPAN("csv"), SPAN("b"), 2, 2, true);
     assert_ok(store_write(store, batch, error));
     store_batch_clear(batch);
     /* A feed index from an earlier batch; and without a feed the stored one stays. */
@@ -193,7 +193,7 @@ static void feeds_and_last_values_are_remembered(void **state)
                                                    "7"),
                                               0});
     store_batch_add(batch, head, 5, buf_span(&p->topic), buf_span(&p->frame));
-    store_batch_feed(batch, 0, SPAN("sim"), SPAN("c"), 3, 9);
+    store_batch_feed(batch, 0, SPAN("sim"), SPAN("c"), 3, 9, false);
     assert_ok(store_write(store, batch, error));
     close_store();
     open_store(STORE_READ);

@@ -51,7 +51,10 @@ struct frame *encode_symbol(const struct hub_symbol *s, enum symbol_message kind
 
 const char *encode_state_name(enum symbol_state s)
 {
-    return s == SYMBOL_LIVE ? "live" : s == SYMBOL_STALE ? "stale" : "unknown";
+    return s == SYMBOL_LIVE      ? "live"
+           : s == SYMBOL_STALE   ? "stale"
+           : s == SYMBOL_REMOVED ? "removed"
+                                 : "unknown";
 }
 
 /* Only windows call this, and this test has none. */

@@ -186,20 +186,21 @@ static void the_brokers_numbers_are_shown_as_it_sends_them(void **state)
     pass(250);
     request_metrics();
     receives("{'op':'status','id':2}");
-    answers("{'id':2,'version':'1.2','started':2500000,'seq':31,'symbols':32,'journal_first':33,"
-            "'journal_bytes':34,'gateways':[{},{}],"
-            "'process':{'cpu_us':2000000,'resident_bytes':41,'virtual_bytes':42,'open_fds':43,"
-            "'max_fds':44},"
-            "'store':{'durable':true,'stored':51,'first':52,'damaged':53,'gaps':54,"
-            "'behind_us':1500000},"
-            "'locks':{'count':61,'held':62,'waiting':63,'durable':false,'behind_us':64},"
-            "'peers':{'closed_unfinished':71,'closed_deaf':72,'closed_topics':73,'closed_full':74,"
-            "'refused':75},"
-            "'feeds':[{'name':'f1','live':true,'silent_ms':1500,'received':81,'stored':82,"
-            "'accepted':83,'duplicates':84,'lost':85,'refusals':{'crossed':86,'bad_price':87}},"
-            "{'name':'f2','live':false,'received':91,'refusals':{}},"
-            "{'name':'f3','refusals':{'crossed':'x','bad_price':1}},"
-            "{'name':'f4'},{'name':'f5','refusals':{'future':5}}]}");
+    answers(
+        "{'id':2,'version':'1.2','started':2500000,'seq':31,'symbols':32,'journal_first':33,"
+        "'journal_bytes':34,'gateways':[{},{}],"
+        "'process':{'cpu_us':2000000,'resident_bytes':41,'virtual_bytes':42,'open_fds':43,"
+        "'max_fds':44},"
+        "'store':{'durable':true,'stored':51,'first':52,'damaged':53,'gaps':54,"
+        "'behind_us':1500000},"
+        "'locks':{'count':61,'held':62,'waiting':63,'durable':false,'behind_us':64},"
+        "'peers':{'closed_unfinished':71,'closed_deaf':72,'closed_topics':73,'closed_full':74,"
+        "'refused':75},"
+        "'feeds':[{'name':'f1','live':true,'left':false,'silent_ms':1500,'received':81,'stored':82,"
+        "'accepted':83,'duplicates':84,'lost':85,'refusals':{'crossed':86,'bad_price':87}},"
+        "{'name':'f2','live':false,'received':91,'refusals':{}},"
+        "{'name':'f3','refusals':{'crossed':'x','bad_price':1}},"
+        "{'name':'f4'},{'name':'f5','refusals':{'future':5}}]}");
     is_answered(&worker, 200);
     shows("pregon_build_info{process=\"gateway\",version=\"" PREGON_VERSION "\"} 1\n"
           "pregon_build_info{process=\"broker\",version=\"1.2\"} 1\n"
@@ -241,6 +242,7 @@ static void the_brokers_numbers_are_shown_as_it_sends_them(void **state)
           "pregon_broker_gateways 2\n"
           "pregon_feed_live{feed=\"f1\"} 1\n"
           "pregon_feed_live{feed=\"f2\"} 0\n"
+          "pregon_feed_ended{feed=\"f1\"} 0\n"
           "pregon_feed_silence_seconds{feed=\"f1\"} 1.5\n"
           "pregon_feed_lines_received_total{feed=\"f1\"} 81\n"
           "pregon_feed_lines_received_total{feed=\"f2\"} 91\n"

@@ -22,7 +22,8 @@ static void paths_are_found_or_404_and_methods_are_known_or_405(void **state)
     check("PUT /cotizaciones/ready", OURS, 405, "Use GET.");
     check("DELETE /cotizaciones/quotes", OURS, 405, "Allow: GET, HEAD, POST\r\n");
     check("POST /cotizaciones/quotes", OURS, 403, "\"publish_disabled\"");
-    check("POST /cotizaciones/quotes/A", OURS, 405, "Allow: GET, HEAD\r\n");
+    check("POST /cotizaciones/quotes/A", OURS, 405, "Allow: GET, HEAD, DELETE\r\n");
+    check("PUT /cotizaciones/feeds/a", OURS, 405, "Allow: GET, HEAD, DELETE\r\n");
     check("POST /cotizaciones/locks/a", OURS, 405, "Allow: GET, HEAD, PUT, DELETE\r\n");
     check("DELETE /cotizaciones/locks/a/value", OURS, 405, "Allow: GET, HEAD, PUT\r\n");
     check("PUT /cotizaciones/locks", OURS, 405, "Allow: GET, HEAD\r\n");

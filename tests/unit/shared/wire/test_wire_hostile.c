@@ -22,7 +22,7 @@ static void what_is_no_record_is_refused_and_changes_nothing(void **state)
         "90",
         "96 01 02 03 04 05 06",    /* six elements */
         "97 00 01 02 03 04 05 c0", /* a kind we do not know */
-        "97 08 01 02 03 04 05 c0",
+        "97 09 01 02 03 04 05 c0",
         "97 cd0101 01 02 03 04 05 c0",
         "97 cf0000000100000001 01 02 03 04 05 c0",
         "97 a131 01 02 03 04 05 c0", /* text, negative, float, nil, map for a number */
