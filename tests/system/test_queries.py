@@ -12,7 +12,7 @@ QUOTES = "/cotizaciones/quotes"
 PATHS = {  # routes, and the parameters that each accepts
     QUOTES: "symbols, limit, offset",
     QUOTES + "/X": None,
-    QUOTES + "/X/history": "order, since, until, limit, next",
+    QUOTES + "/X/history": "order, since, until, limit, next, format",
     "/cotizaciones/health": None,
     "/cotizaciones/ready": None,
     "/cotizaciones/live": None,
