@@ -79,16 +79,22 @@ static struct book_entry *take_removed(struct book *b)
 }
 
 /*
- * The entry that was removed first, without its name; NULL: there is none, or the next heartbeat
+ * Does the entry that was removed first have a place for another symbol?  Not if the next heartbeat
  * still has to name its removal.
  */
+static bool has_removed(struct book *b)
+{
+    while (b->removed_first && !b->removed_first->is_removed)
+        take_removed(b); /* the symbol is known again */
+    return b->removed_first && !b->removed_first->is_changed;
+}
+
+/* The entry that was removed first, without its name; NULL: there is none. */
 static struct book_entry *reuse(struct book *b)
 {
     struct book_entry *e;
 
-    while (b->removed_first && !b->removed_first->is_removed)
-        take_removed(b); /* the symbol is known again */
-    if (!b->removed_first || b->removed_first->is_changed)
+    if (!has_removed(b))
         return NULL;
     e = take_removed(b);
     prefix_index_remove(b->in_order, (struct span){e->symbol, e->symbol_len});
@@ -97,6 +103,11 @@ static struct book_entry *reuse(struct book *b)
     b->renamed++;
     *e = (struct book_entry){.index = e->index, .record = e->record, .renamed = b->renamed};
     return e;
+}
+
+bool book_has_room(struct book *b)
+{
+    return b->count < b->max || has_removed(b);
 }
 
 struct book_entry *book_add(struct book *b, struct span symbol)

@@ -47,6 +47,8 @@ void book_free(struct book *b);
 struct book_entry *book_find(const struct book *b, struct span symbol);
 /* Find or add; NULL if the book is full.  The caller enters a quote of the symbol next. */
 struct book_entry *book_add(struct book *b, struct span symbol);
+/* Will book_add take a symbol that is not known? */
+bool book_has_room(struct book *b);
 /* The entry with this index, 0 … book_count()-1. */
 struct book_entry *book_at(const struct book *b, size_t index);
 size_t book_count(const struct book *b);

@@ -238,7 +238,7 @@ static enum quote_refusal judge_row(const struct core *d, const struct row *row,
 /* Will one of the quotes be accepted, at least? */
 static bool has_acceptable(const struct core *d, const struct production *p)
 {
-    bool has_room = book_count(d->log.book) < (size_t)d->config->max_symbols_total, has_time;
+    bool has_room = book_has_room(d->log.book), has_time;
     struct span rows = p->rows;
     struct row row;
 

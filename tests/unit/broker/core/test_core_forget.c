@@ -149,6 +149,29 @@ static void a_full_book_gives_the_place_of_a_removed_symbol_to_a_new_one(void **
     assert_int_equal(pack_find_u(last_answer(), "symbols", 0), 2);
 }
 
+static void a_request_to_publish_gets_the_place_of_a_removed_symbol_too(void **state)
+{
+    static const char request[] =
+        "{'op':'publish','id':3,'feed':'web','quotes':[['C',{'last':'1'}]]}";
+
+    (void)state;
+    core_fini(&core);
+    config.max_symbols_total = 2;
+    core_init(&core, LOG_EPOCH);
+    grant();
+    line(FIRST_FEED_EPOCH, 1, "A ", "1");
+    line(FIRST_FEED_EPOCH, 2, "B ", "1");
+    answer_to("gw", FORGET("symbol", "A"));
+    answer_to("gw", request); /* the heartbeat must still name A */
+    assert_int_equal(pack_find_u(last_answer(), "first", 9), 0);
+    assert_null(feed_table_find(core.feeds, SPAN("web")));
+    core_tick(&core);
+    forget_sent(published, &published_count);
+    answer_to("gw", request);
+    assert_string_equal(published_text(0), quote_text("C", 4, 0, "1"));
+    assert_int_equal(pack_find_u(last_answer(), "first", 9), 4);
+}
+
 /* A naive model: which symbols have a value, and the position of each one's last record. */
 static void the_book_agrees_with_a_model_whatever_is_removed_and_quoted(void **state)
 {
@@ -198,6 +221,7 @@ int main(void)
         TEST(a_replay_has_the_removal_of_a_symbol_but_not_that_of_a_feed),
         TEST(a_request_that_names_nothing_or_nobody_changes_nothing),
         TEST(a_full_book_gives_the_place_of_a_removed_symbol_to_a_new_one),
+        TEST(a_request_to_publish_gets_the_place_of_a_removed_symbol_too),
         TEST(the_book_agrees_with_a_model_whatever_is_removed_and_quoted),
     };
 
