@@ -1,6 +1,5 @@
 #include "shared/wire/quote.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <msgpack.h>
 #include <stdlib.h>
@@ -32,20 +31,14 @@ static const enum quote_field kinds[] = {
 static const struct {
     const char *name, *text;
 } refusals[] = {
-#define X(code, text) {#code, text},
+#define X(code, name, text) {#name, text},
     QUOTE_REFUSALS(X)
 #undef X
 };
 
 const char *quote_refusal_name(enum quote_refusal r)
 {
-    static _Thread_local char name[24];
-    size_t i = 0;
-
-    for (; refusals[r].name[i] && i + 1 < sizeof name; i++)
-        name[i] = (char)tolower((unsigned char)refusals[r].name[i]);
-    name[i] = '\0';
-    return name;
+    return refusals[r].name;
 }
 
 const char *quote_refusal_text(enum quote_refusal r)

@@ -53,24 +53,24 @@ enum quote_field quote_field_kind(struct span name);
  * The reasons for refusing a quote: their names are counted, logged, and listed in
  * docs/protocol/README.md.
  */
-#define QUOTE_REFUSALS(X)                                                             \
-    X(ACCEPTED, "accepted")                                                           \
-    X(MALFORMED, "not a well-formed quote object")                                    \
-    X(OVERSIZED, "larger than a quote may be")                                        \
-    X(BAD_SYMBOL, "symbol must be 1 to 32 of A-Z 0-9 . _ : / = ^ -")                  \
-    X(BAD_PRICE, "a price or size must be a decimal number, a size not negative")     \
-    X(BAD_TEXT, "currency and source must be text of at most 64 bytes")               \
-    X(BAD_TIME, "a time must be a number of seconds since 1970")                      \
-    X(FUTURE, "timestamp lies in the future")                                         \
-    X(RESERVED_NAME,                                                                  \
-      "the record itself has a field of this name: type, symbol, seq, prev or state") \
-    X(NEGATIVE, "a price is negative, and this feed is set to refuse that")           \
-    X(NO_PRICE, "at least one of bid, ask, last must be there")                       \
-    X(CROSSED, "bid is above ask")                                                    \
-    X(BOOK_FULL, "the broker knows as many symbols as its settings allow")
+#define QUOTE_REFUSALS(X)                                                                    \
+    X(ACCEPTED, accepted, "accepted")                                                        \
+    X(MALFORMED, malformed, "not a well-formed quote object")                                \
+    X(OVERSIZED, oversized, "larger than a quote may be")                                    \
+    X(BAD_SYMBOL, bad_symbol, "symbol must be 1 to 32 of A-Z 0-9 . _ : / = ^ -")             \
+    X(BAD_PRICE, bad_price, "a price or size must be a decimal number, a size not negative") \
+    X(BAD_TEXT, bad_text, "currency and source must be text of at most 64 bytes")            \
+    X(BAD_TIME, bad_time, "a time must be a number of seconds since 1970")                   \
+    X(FUTURE, future, "timestamp lies in the future")                                        \
+    X(RESERVED_NAME, reserved_name,                                                          \
+      "the record itself has a field of this name: type, symbol, seq, prev or state")        \
+    X(NEGATIVE, negative, "a price is negative, and this feed is set to refuse that")        \
+    X(NO_PRICE, no_price, "at least one of bid, ask, last must be there")                    \
+    X(CROSSED, crossed, "bid is above ask")                                                  \
+    X(BOOK_FULL, book_full, "the broker knows as many symbols as its settings allow")
 
 enum quote_refusal {
-#define X(code, text) QUOTE_##code,
+#define X(code, name, text) QUOTE_##code,
     QUOTE_REFUSALS(X)
 #undef X
         QUOTE_REFUSAL_COUNT

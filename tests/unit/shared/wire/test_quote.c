@@ -215,6 +215,15 @@ static void every_refusal_has_a_name_and_a_sentence(void **state)
     assert_string_equal(quote_refusal_name(QUOTE_ACCEPTED), "accepted");
 }
 
+static void a_refusals_name_stays_when_another_one_is_named(void **state)
+{
+    const char *name = quote_refusal_name(QUOTE_CROSSED);
+
+    (void)state;
+    (void)quote_refusal_name(QUOTE_BAD_SYMBOL);
+    assert_string_equal(name, "crossed");
+}
+
 #define TIMED "'timestamp':1640995200.0"
 
 static const struct {
@@ -441,6 +450,7 @@ int main(void)
         cmocka_unit_test(random_decimals_compare_as_their_digits_say),
         cmocka_unit_test(a_feed_may_forbid_negative_prices),
         cmocka_unit_test(every_refusal_has_a_name_and_a_sentence),
+        cmocka_unit_test(a_refusals_name_stays_when_another_one_is_named),
         cmocka_unit_test(every_rule_refuses_what_breaks_it),
         cmocka_unit_test(bytes_that_are_no_quote_are_refused),
         cmocka_unit_test(whatever_pack_refuses_is_malformed),
