@@ -11,6 +11,7 @@
 #include <sys/epoll.h>
 
 #include "consumer/lib/pregon_private.h"
+#include "shared/base/array.h"
 #include "shared/base/clock.h"
 #include "shared/base/mem.h"
 #include "shared/feed/broker_link.h"
@@ -20,8 +21,8 @@
 #define LINES_USUAL 65536
 #define LINES_MIN 16
 #define LINES_MAX 16777216
-#define SEND_BURST 2048 /* lines to the broker per turn */
-#define REFUSALS_MAX 512
+#define SEND_BURST 2048    /* lines to the broker per turn */
+#define REFUSALS_MAX 16384 /* more than a broker names in all that one turn reads */
 #define NAME_MAX_BYTES 64
 #define SOURCE_MAX 64
 #define MAX_FUTURE_US 60000000
@@ -48,8 +49,8 @@ struct pregon_feed {
     /* what the callbacks have reported */
     enum pregon_feed_state state;
     uint64_t received, stored;
-    struct refusal refusals[REFUSALS_MAX]; /* not yet reported */
-    size_t refusal_count;
+    struct refusal *refusals; /* not yet reported */
+    size_t refusal_count, refusal_capacity;
 };
 
 /* --- what the link needs ------------------------------------------------------------- */
@@ -73,13 +74,12 @@ static void note(void *ctx, enum log_level level, const char *text)
 static void refused(void *ctx, uint64_t line, struct span reason)
 {
     struct pregon_feed *f = ctx;
-    struct refusal *r = &f->refusals[f->refusal_count];
+    struct refusal r = {.line = line};
 
     if (f->refusal_count == REFUSALS_MAX)
         return;
-    r->line = line;
-    span_copy(r->code, sizeof r->code, reason);
-    f->refusal_count++;
+    span_copy(r.code, sizeof r.code, reason);
+    ARRAY_ADD(f->refusals, f->refusal_capacity, f->refusal_count, r);
 }
 
 /* --- opening, closing ------------------------------------------------------------------- */
@@ -123,6 +123,7 @@ static void free_feed(struct pregon_feed *f)
     broker_link_close(f->broker, LINGER_MS);
     outbox_free(f->outbox);
     buf_free(&f->body);
+    free(f->refusals);
     free(f->ingest);
     free(f);
     errno = error;
@@ -336,7 +337,9 @@ static bool report_refusals(struct pregon_feed *f)
             f->options.on_refused(f->options.ctx, f, &out);
     }
     f->refusal_count -= done;
-    memmove(f->refusals, f->refusals + done, f->refusal_count * sizeof *f->refusals);
+    if (f->refusal_count)
+        memmove(f->refusals, f->refusals + done, f->refusal_count * sizeof *f->refusals);
+    ARRAY_SHRINK(f->refusals, f->refusal_capacity, f->refusal_count);
     return may_report(f);
 }
 

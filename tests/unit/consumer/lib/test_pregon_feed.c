@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -250,6 +251,48 @@ static void a_quote_that_is_not_valid_is_refused_at_once(void **state)
     end();
 }
 
+static void a_refusal_stays_when_another_quote_is_refused(void **state)
+{
+    static const struct pregon_publish_field crossed[] = {{"bid", "2"}, {"ask", "1"}};
+    struct pregon_refusal first, second;
+
+    (void)state;
+    open_feed();
+    pregon_publish(feed, "GOLD", crossed, 2, NULL, &first);
+    pregon_publish(feed, "gold", last_one, 1, NULL, &second);
+    assert_string_equal(first.code, "crossed");
+    assert_string_equal(second.code, "bad_symbol");
+    end();
+}
+
+static void no_refusal_is_lost_when_a_busy_program_reads_many_at_once(void **state)
+{
+    enum { NOTICES = 40, EACH = 32 }; /* of two seconds */
+    struct buf notice = {0};
+    char refusal[24];
+    unsigned line = 0;
+
+    (void)state;
+    open_granted();
+    publish_lines(1);
+    while (line < NOTICES * EACH) {
+        buf_clear(&notice);
+        buf_adds(&notice, "{'op':'received','epoch':5,'line':1,'refused':1,'refusals':[");
+        for (unsigned i = 0; i < EACH; i++)
+            buf_printf(&notice, "%s[%u,'future']", i ? "," : "", ++line);
+        buf_adds(&notice, "]}");
+        send_packed(buf_text(&notice));
+    }
+    until(is_reported("received 1\n"));
+    until(is_reported("refused 1280 "));
+    while (line) {
+        snprintf(refusal, sizeof refusal, "refused %u ", line--);
+        assert_true(is_reported(refusal));
+    }
+    buf_free(&notice);
+    end();
+}
+
 static void options_that_are_not_valid_open_nothing(void **state)
 {
     struct pregon_feed_options o;
@@ -285,6 +328,8 @@ int main(void)
         cmocka_unit_test(a_full_feed_takes_a_quote_when_the_broker_has_received_one),
         cmocka_unit_test(a_feed_that_is_held_stands_by_and_gives_the_reason),
         cmocka_unit_test(a_quote_that_is_not_valid_is_refused_at_once),
+        cmocka_unit_test(a_refusal_stays_when_another_quote_is_refused),
+        cmocka_unit_test(no_refusal_is_lost_when_a_busy_program_reads_many_at_once),
         cmocka_unit_test(options_that_are_not_valid_open_nothing),
     };
 
