@@ -12,7 +12,8 @@
 from ._errors import LockHeld, LockLost, PregonError, QuotesRefused, Refused, Unreachable
 from ._follow import Follower, SyncFollower, follow, follow_sync
 from ._lock import Lock, lock
-from ._publish import AsyncPublisher, Published, Publisher, RefusedQuote, publish
+from ._publish import AsyncPublisher, Publisher, publish
+from ._published import Published, RefusedQuote
 from ._read import history, quotes
 from ._types import Lost, Mode, Position, Quote, Quotes, Reset, State, Status
 

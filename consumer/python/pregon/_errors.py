@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Mapping, Optional
+from typing import Any, Mapping, Optional
 
-if TYPE_CHECKING:
-    from ._publish import Published
+from ._published import Published
 
 TRANSIENT = frozenset((408, 425, 429, 502, 503, 504, 4013, 4503))
 

@@ -7,7 +7,6 @@ import json
 import threading
 import time
 import uuid
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Dict, Generator, Iterable, List, Mapping, Optional, Tuple, Union
@@ -17,6 +16,7 @@ from ._channel import AsyncChannel, Close, Disconnected, Emit, Send, Sleep, Step
 from ._errors import PregonError, QuotesRefused, Refused, Unreachable
 from ._http import Requester
 from ._link import Link, log
+from ._published import Published
 from ._types import PRICES, Quote
 
 PER_REQUEST = 1000
@@ -28,65 +28,18 @@ AGAIN = ("publish_busy", "too_many_requests", "broker_away", "no_answer")
 Publishable = Union[Quote, Mapping[str, Any]]
 
 
-@dataclass(frozen=True)
-class RefusedQuote:
-    """A quote that the broker refused: `index` is its place in the list, `field` may be ""."""
-
-    index: int
-    code: str
-    field: str
-    message: str
-
-
-@dataclass
-class Published:
-    """What became of a list of quotes.
-
-    `positions` has one entry for each quote: its position in the log, or None if it is refused.
-    `repeated` is true if an earlier request with the same key got this answer.  `stored` is true if
-    the broker's store has all quotes (only with `wait_stored`).
-    """
-
-    epoch: str = ""
-    positions: List[Optional[int]] = field(default_factory=list)
-    refused: List[RefusedQuote] = field(default_factory=list)
-    repeated: bool = False
-    stored: bool = False
-
-    def _add_answer(self, body: Mapping[str, Any]) -> None:
-        for row in body["quotes"]:
-            if "code" in row:
-                at = len(self.positions)
-                self.refused.append(RefusedQuote(at, row["code"], row["field"], row["message"]))
-            self.positions.append(row.get("seq"))
-        self._add_rest(body)
-
-    def _add_ack(self, ack: Mapping[str, Any]) -> None:
-        first = len(self.positions)
-        self.positions.extend(seq or None for seq in ack["positions"])
-        for row in ack["refused"]:
-            at, code, name = first + row["index"], row["code"], row.get("field", "")
-            about = f" (field {name})" if name else ""
-            self.refused.append(RefusedQuote(at, code, name, f"The broker refused it{about}."))
-        self._add_rest(ack)
-
-    def _add_rest(self, answer: Mapping[str, Any]) -> None:
-        self.epoch = answer.get("epoch", self.epoch)
-        self.repeated = self.repeated or answer.get("repeated", False)
-        self.stored = answer.get("stored", False)
-
-    def _checked(self) -> Published:
-        """Raises QuotesRefused if all are refused; logs a warning if some are."""
-        if self.refused:
-            first = self.refused[0]
-            text = f"quote {first.index} is refused: {first.code}: {first.message}"
-            if len(self.refused) == len(self.positions):
-                error = QuotesRefused("quotes_refused", f"No quote was accepted; {text}", "", 422)
-                error.published = self
-                raise error
-            log.warning("%d of %d quotes are refused; %s", len(self.refused), len(self.positions),
-                        text)
-        return self
+def checked(result: Published) -> Published:
+    """Raises QuotesRefused if all are refused; logs a warning if some are."""
+    if result.refused:
+        first = result.refused[0]
+        text = f"quote {first.index} is refused: {first.code}: {first.message}"
+        if len(result.refused) == len(result.positions):
+            error = QuotesRefused("quotes_refused", f"No quote was accepted; {text}", "", 422)
+            error.published = result
+            raise error
+        log.warning("%d of %d quotes are refused; %s", len(result.refused), len(result.positions),
+                    text)
+    return result
 
 
 def line_of(quote: Publishable) -> str:
@@ -199,16 +152,16 @@ def publish(
         body = "\n".join(batch).encode() if batch else b"[]"
         try:
             answer = requester.send("POST", "quotes", parameters, headers, body, timeout=left)
-            result._add_answer(answer.json())
+            result.add_answer(answer.json())
         except Refused as e:
             if e.code != "quotes_refused":
                 e.published = result
                 raise
-            result._add_answer(e.body)
+            result.add_answer(e.body)
         except Unreachable as e:
             e.published = result
             raise
-    return result._checked()
+    return checked(result)
 
 
 class _Stream:
@@ -236,13 +189,13 @@ class _Stream:
                 if ended and not rest:
                     members["ended"] = True
                 ack = yield from self.publish_one(members, batch, deadline)
-                result._add_ack(ack)
+                result.add_ack(ack)
                 if not rest:
                     break
         except PregonError as e:
             e.published = result
             raise
-        yield Emit(result._checked())
+        yield Emit(checked(result))
 
     def connected(self, deadline: float) -> Generator[Step, Any, int]:
         """Connects if necessary; returns the size of a message."""

@@ -1,0 +1,54 @@
+"""What became of quotes that were published."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, List, Mapping, Optional
+
+
+@dataclass(frozen=True)
+class RefusedQuote:
+    """A quote that the broker refused: `index` is its place in the list, `field` may be ""."""
+
+    index: int
+    code: str
+    field: str
+    message: str
+
+
+@dataclass
+class Published:
+    """What became of a list of quotes.
+
+    `positions` has one entry for each quote: its position in the log, or None if it is refused.
+    `repeated` is true if an earlier request with the same key got this answer.  `stored` is true if
+    the broker's store has all quotes (only with `wait_stored`).
+    """
+
+    epoch: str = ""
+    positions: List[Optional[int]] = field(default_factory=list)
+    refused: List[RefusedQuote] = field(default_factory=list)
+    repeated: bool = False
+    stored: bool = False
+
+    def add_answer(self, body: Mapping[str, Any]) -> None:
+        for row in body["quotes"]:
+            if "code" in row:
+                at = len(self.positions)
+                self.refused.append(RefusedQuote(at, row["code"], row["field"], row["message"]))
+            self.positions.append(row.get("seq"))
+        self._add_rest(body)
+
+    def add_ack(self, ack: Mapping[str, Any]) -> None:
+        first = len(self.positions)
+        self.positions.extend(seq or None for seq in ack["positions"])
+        for row in ack["refused"]:
+            at, code, name = first + row["index"], row["code"], row.get("field", "")
+            about = f" (field {name})" if name else ""
+            self.refused.append(RefusedQuote(at, code, name, f"The broker refused it{about}."))
+        self._add_rest(ack)
+
+    def _add_rest(self, answer: Mapping[str, Any]) -> None:
+        self.epoch = answer.get("epoch", self.epoch)
+        self.repeated = self.repeated or answer.get("repeated", False)
+        self.stored = answer.get("stored", False)
