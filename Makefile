@@ -389,7 +389,7 @@ DOCUMENTS := README.md README.es.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md
                monitoring/*)
 DOC       := $(DESTDIR)$(PREFIX)/share/doc/pregon
 
-install: $(if $(filter no,$(WITH_CHARTS)),,web) all ## install under $(DESTDIR)$(PREFIX); WITH_CHARTS=no needs no npm
+install: $(if $(filter no,$(WITH_CHARTS)),deps build,web all) ## install under $(DESTDIR)$(PREFIX); WITH_CHARTS=no needs no npm
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/pregon/data \
 	  $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	install -m 755 $(BINARIES) $(DESTDIR)$(PREFIX)/bin

@@ -27,7 +27,9 @@ def installed(tmp_path_factory):
     root = tmp_path_factory.mktemp("installed")
     build = os.path.dirname(pregon.BIN)
     make = shlex.split(os.environ.get("PREGON_MAKE") or f"make B={build}")
-    run(*make, "install", f"DESTDIR={root}", "PREFIX=/opt/pregon", cwd=pregon.ROOT)
+    # charts that came now would change the gateway that other tests run
+    run(*make, "install", "WITH_CHARTS=no", f"DESTDIR={root}", "PREFIX=/opt/pregon",
+        cwd=pregon.ROOT)
     top = os.path.join(root, "opt", "pregon")
     return top, {"PATH": os.environ["PATH"], "PKG_CONFIG_SYSROOT_DIR": str(root),
                  "PKG_CONFIG_PATH": os.path.join(top, "lib", "pkgconfig")}
