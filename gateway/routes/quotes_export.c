@@ -32,9 +32,16 @@ static bool has_control(struct span text)
     return false;
 }
 
+/* Programs that read tables drop spaces around a cell that is not quoted. */
+static bool has_edge_space(struct span text)
+{
+    return text.len && (memchr(" \t", text.at[0], 2) || memchr(" \t", text.at[text.len - 1], 2));
+}
+
 static void put_cell(struct buf *b, struct span text)
 {
-    bool is_quoted = memchr(text.at, ',', text.len) || memchr(text.at, '"', text.len);
+    bool is_quoted =
+        memchr(text.at, ',', text.len) || memchr(text.at, '"', text.len) || has_edge_space(text);
 
     if (!is_quoted) {
         buf_add(b, text.at, text.len);

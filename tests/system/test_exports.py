@@ -46,7 +46,7 @@ def publish(feed, dice):
     for n in range(60):
         feed.quote(dice.choice(SYMBOLS), bid=f"{n}.{dice.randrange(10**17):017}0", ask="99999",
                    **dice.choice([
-                       {"last": "1.50", "volume": "0.10", "currency": "EUR"},
+                       {"last": "1.50", "volume": "0.10", "currency": " EUR "},
                        {"source": 'a, "quoted" word', "note": "x,y", "count": n,
                         "nested": {"a": [1]}},
                        {"source": "two\nlines", "accepted": n, "epoch": "mine", "flag": True},
