@@ -381,7 +381,7 @@ static bool read_seq(const struct json_value *root, uint64_t *seq)
 /*
  * A page of history has the newest record first unless it is requested otherwise; played as it is,
  * the oldest value of a symbol would be its last one.  Compares the first two quotes of the symbol
- * that comes first.
+ * that comes first, if they are of one log.
  */
 static bool has_newest_first(struct source_ndjson *n)
 {
@@ -397,6 +397,8 @@ static bool has_newest_first(struct source_ndjson *n)
             break;
         if (got != READER_LINE || json_parse(n->json, (struct span){line, len}, &root))
             continue;
+        if (is_text(json_member(root, "type"), "reset"))
+            break;
         name = json_member(root, "symbol");
         if (!name || !is_quote(json_member(root, "type")) || !quote_is_symbol(name->text) ||
             !read_seq(root, &seq))

@@ -249,6 +249,28 @@ static int tear_down(void **state)
     return rmdir(folder);
 }
 
+static void a_recording_may_go_on_in_a_new_log_whose_positions_begin_again(void **state)
+{
+    static const char lines[] = "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":9,\"last\":\"1\"}\n"
+                                "{\"type\":\"reset\",\"epoch\":\"00000000000000ff\",\"seq\":0}\n"
+                                "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":1,\"last\":\"2\"}\n";
+    char path[64], spec[80];
+    struct source *s;
+    FILE *f;
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/recording", folder);
+    snprintf(spec, sizeof spec, "ndjson:%s", path);
+    f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(lines, f);
+    fclose(f);
+    s = opened(spec);
+    unlink(path);
+    assert_non_null(s);
+    source_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +280,7 @@ int main(void)
         cmocka_unit_test(a_label_of_the_settings_wins),
         cmocka_unit_test(refusals_are_counted_by_reason_and_in_all),
         cmocka_unit_test(rules_follow_the_settings),
+        cmocka_unit_test(a_recording_may_go_on_in_a_new_log_whose_positions_begin_again),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
