@@ -14,6 +14,7 @@
 #include "shared/base/array.h"
 #include "shared/base/clock.h"
 #include "shared/base/mem.h"
+#include "shared/base/utf8.h"
 #include "shared/feed/broker_link.h"
 #include "shared/wire/bus.h"
 #include "shared/wire/quote.h"
@@ -92,10 +93,19 @@ static bool is_name(const char *name)
            strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == len;
 }
 
+static bool is_utf8(const char *text)
+{
+    size_t left = strlen(text), len = 1;
+
+    for (; left && len; text += len, left -= len)
+        len = utf8_len(text, left);
+    return !left;
+}
+
 static bool is_allowed(const struct pregon_feed_options *o)
 {
     return (!o->lines || (o->lines >= LINES_MIN && o->lines <= LINES_MAX)) &&
-           (!o->source || (o->source[0] && strlen(o->source) <= SOURCE_MAX));
+           (!o->source || (o->source[0] && strlen(o->source) <= SOURCE_MAX && is_utf8(o->source)));
 }
 
 static bool open_link(struct pregon_feed *f)
@@ -241,9 +251,9 @@ static enum quote_refusal make_quote(struct pregon_feed *f, const char *symbol,
         const struct pregon_publish_field *field = &fields[i];
 
         *index = i;
-        if (!field->name)
+        if (!field->name || !is_utf8(field->name))
             *index = NO_FIELD;
-        if (!field->name || !field->text)
+        if (*index == NO_FIELD || !field->text || !is_utf8(field->text))
             return QUOTE_MALFORMED;
         for (const struct json_value *v = values + 1; v < at; v += 2)
             if (span_eq(v->text, field->name)) /* twice */

@@ -111,9 +111,9 @@ struct pregon_publish_field {
 };
 
 /*
- * Publishes a quote: its symbol and up to 63 fields, of which one must be bid, ask or last. Prices
- * and sizes keep their text (an exponent is written out). Without a `timestamp` it gets the time of
- * this call. *line (NULL is allowed) is the quote's number.
+ * Publishes a quote: its symbol and up to 63 fields, of which one must be bid, ask or last. Names
+ * and texts are UTF-8. Prices and sizes keep their text (an exponent is written out). Without a
+ * `timestamp` it gets the time of this call. *line (NULL is allowed) is the quote's number.
  *
  * PREGON_ERROR_INVALID: the quote is not valid, and *refusal (NULL is allowed) gives the reason.
  * PREGON_ERROR_FULL: too many quotes wait for the broker; publish it again after on_received.

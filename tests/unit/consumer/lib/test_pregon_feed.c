@@ -225,6 +225,8 @@ static void a_quote_that_is_not_valid_is_refused_at_once(void **state)
         {"GOLD", {{"last", "1"}, {"last", "2"}}, 2, "malformed", "last"},
         {"GOLD", {{"last", "1"}, {"symbol", "X"}}, 2, "malformed", "symbol"},
         {"GOLD", {{"last", "1"}, {"note", NULL}}, 2, "malformed", "note"},
+        {"GOLD", {{"last", "1"}, {"note", "caf\xe9"}}, 2, "malformed", "note"},
+        {"GOLD", {{"last", "1"}, {"\xff", "1"}}, 2, "malformed", ""},
         {"GOLD", {{NULL, "1"}}, 1, "malformed", ""},
         {"gold", {{"last", "1"}}, 1, "bad_symbol", "symbol"},
         {NULL, {{"last", "1"}}, 1, "bad_symbol", "symbol"},
@@ -311,6 +313,8 @@ static void options_that_are_not_valid_open_nothing(void **state)
     assert_int_equal(pregon_feed_open(c.p, "a", &o, &f), PREGON_ERROR_INVALID);
     o.lines = 0;
     o.source = "";
+    assert_int_equal(pregon_feed_open(c.p, "a", &o, &f), PREGON_ERROR_INVALID);
+    o.source = "caf\xe9";
     assert_int_equal(pregon_feed_open(c.p, "a", &o, &f), PREGON_ERROR_INVALID);
     o.source = NULL;
     o.ingest = "nonsense";
