@@ -9,6 +9,7 @@
 #include "shared/base/mem.h"
 
 #define CHUNK ((size_t)64 << 10)
+#define SKIP_READS 4 /* of a line that is skipped, in one call */
 
 void reader_init(struct reader *r, int fd, size_t line_max)
 {
@@ -99,6 +100,8 @@ static enum reader_outcome take(struct reader *r, char **line, size_t *len, bool
 
 enum reader_outcome reader_next(struct reader *r, char **line, size_t *len)
 {
+    int skipped = 0;
+
     for (;;) {
         bool is_dry;
         enum reader_outcome got = take(r, line, len, &is_dry);
@@ -112,6 +115,8 @@ enum reader_outcome reader_next(struct reader *r, char **line, size_t *len)
         got = fill(r);
         if (got == READER_AGAIN || got == READER_FAILED)
             return got;
+        if (r->is_skipping && ++skipped == SKIP_READS)
+            return READER_SKIPPING;
     }
 }
 

@@ -2,9 +2,10 @@
  * reader: reads lines of bounded length from a descriptor that may have none yet; sources use it.
  *
  * One buffer, no allocation per line. A line over the limit is reported once and skipped to its
- * newline, whatever its length. The last line counts without a newline. The reader never waits: it
- * polls a pipe before it reads. (It does not set O_NONBLOCK, because that flag belongs to the open
- * file, which a parent shell or another process shares.) One owner, one thread.
+ * newline, whatever its length; one call skips a bounded part of it. The last line counts without a
+ * newline. The reader never waits: it polls a pipe before it reads. (It does not set O_NONBLOCK,
+ * because that flag belongs to the open file, which a parent shell or another process shares.) One
+ * owner, one thread.
  */
 #ifndef FEEDER_READER_H
 #define FEEDER_READER_H
@@ -20,6 +21,7 @@ enum reader_outcome {
     READER_LINE,
     READER_TOO_LONG, /* this line is over the limit and will be skipped */
     READER_AGAIN,    /* nothing to read now */
+    READER_SKIPPING, /* a line over the limit goes on: call again, there may be more to read */
     READER_END,
     READER_FAILED, /* errno gives the reason */
 };

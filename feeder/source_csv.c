@@ -235,6 +235,7 @@ static enum source_outcome read_row(struct source_csv *c, const struct source_no
     case READER_TOO_LONG:
         refuse(c, QUOTE_OVERSIZED, NO_COLUMN, now);
         return SOURCE_LATER;
+    case READER_SKIPPING:
     case READER_AGAIN:
         return SOURCE_LATER;
     case READER_FAILED:
@@ -370,7 +371,7 @@ static enum err check_order(struct source_csv *c, const char *path)
     for (int i = 0; i < ORDER_ROWS; i++) {
         enum reader_outcome got = reader_next(&c->reader, &line, &len);
 
-        if (got != READER_LINE && got != READER_TOO_LONG)
+        if (got == READER_AGAIN || got == READER_FAILED || got == READER_END)
             break;
         if (got == READER_LINE && csv_split(line, len, &c->row) &&
             c->row.count == c->map.column_count)
@@ -453,7 +454,7 @@ struct source *source_csv_open(const char *path)
 {
     struct source_csv *c;
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* a pipe must not wait */
 
     if (fd < 0 || fstat(fd, &st)) {
         log_error("cannot open %s: %s", path, strerror(errno));

@@ -161,6 +161,8 @@ static enum source_outcome ndjson_next(struct source *s, const struct source_now
         case READER_TOO_LONG:
             source_refuse(s, QUOTE_OVERSIZED, n->reader.number, "line skipped", now);
             break;
+        case READER_SKIPPING:
+            return SOURCE_LATER;
         case READER_AGAIN:
             s->due_ms = SOURCE_NEVER;
             return SOURCE_LATER;
@@ -334,6 +336,7 @@ static enum source_outcome read_row(struct source_ndjson *n, const struct source
     case READER_TOO_LONG:
         source_refuse(&n->base, QUOTE_OVERSIZED, n->reader.number, "line skipped", now);
         return SOURCE_LATER;
+    case READER_SKIPPING:
     case READER_AGAIN:
         return SOURCE_LATER;
     case READER_FAILED:
@@ -393,7 +396,7 @@ static bool has_newest_first(struct source_ndjson *n)
     for (int i = 0; i < ORDER_LINES; i++) {
         enum reader_outcome got = reader_next(&n->reader, &line, &len);
 
-        if (got != READER_LINE && got != READER_TOO_LONG)
+        if (got == READER_AGAIN || got == READER_FAILED || got == READER_END)
             break;
         if (got != READER_LINE || json_parse(n->json, (struct span){line, len}, &root))
             continue;
@@ -415,7 +418,7 @@ static bool has_newest_first(struct source_ndjson *n)
 
 struct source *source_ndjson_open_file(const char *path)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* a pipe must not wait */
     struct source_ndjson *n;
     struct stat st;
 

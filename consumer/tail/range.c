@@ -35,7 +35,7 @@ bool range_set_until(struct range *r, const char *text)
     if (*text && !is_end && !parse_time(text, &us))
         return false;
     r->until_end = is_end;
-    r->until_us = us;
+    r->until_us = *text && !is_end && !us ? 1 : us; /* @0: nothing was accepted before it */
     return true;
 }
 

@@ -51,9 +51,8 @@ static void close_pipe(void)
 static const char *next(void)
 {
     static const char *const names[] = {
-        [READER_TOO_LONG] = "(too long)",
-        [READER_AGAIN] = "(again)",
-        [READER_END] = "(end)",
+        [READER_TOO_LONG] = "(too long)", [READER_AGAIN] = "(again)",
+        [READER_SKIPPING] = "(skipping)", [READER_END] = "(end)",
         [READER_FAILED] = "(failed)",
     };
     static char text[64];
@@ -211,6 +210,26 @@ static void a_rewind_forgets_a_line_that_was_being_skipped(void **state)
     unlink(path);
 }
 
+/* A call does not read a huge line to its end: its caller has other work. */
+static void a_call_skips_a_bounded_part_of_a_line(void **state)
+{
+    char path[] = "/tmp/test_reader.XXXXXX";
+    const off_t huge = (off_t)16 << 20;
+    int fd = mkstemp(path), calls = 0;
+
+    (void)state;
+    assert_int_equal(pwrite(fd, "\nab\n", 4, huge), 4); /* zero bytes before it */
+    reader_init(&r, fd, LINE_MAX_BYTES);
+    assert_string_equal(next(), "1 (too long)");
+    for (const char *got = next(); strcmp(got, "2 ab") != 0; got = next()) {
+        assert_string_equal(got, "(skipping)");
+        assert_true(lseek(fd, 0, SEEK_CUR) <= (off_t)++calls << 20);
+    }
+    assert_string_equal(next(), "(end)");
+    reader_fini(&r);
+    unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -220,6 +239,7 @@ int main(void)
         cmocka_unit_test(a_file_larger_than_the_buffer_is_read_whole_and_again_after_a_rewind),
         cmocka_unit_test(a_descriptor_that_cannot_be_read_fails_and_a_pipe_cannot_be_rewound),
         cmocka_unit_test(a_rewind_forgets_a_line_that_was_being_skipped),
+        cmocka_unit_test(a_call_skips_a_bounded_part_of_a_line),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "feeder/source.h"
@@ -79,6 +80,21 @@ static void specs_that_name_no_source_are_refused(void **state)
         assert_non_null(s);
         source_free(s);
     }
+}
+
+/* Opening a pipe would wait for its writer, and the feeder would not even stop. */
+static void a_pipe_is_refused_at_once(void **state)
+{
+    char pipe[80], spec[96];
+
+    (void)state;
+    snprintf(pipe, sizeof pipe, "%s/pipe", folder);
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    snprintf(spec, sizeof spec, "ndjson:%s", pipe);
+    assert_null(opened(spec));
+    snprintf(spec, sizeof spec, "csv:%s", pipe);
+    assert_null(opened(spec));
+    unlink(pipe);
 }
 
 static void options_are_taken_within_their_bounds(void **state)
@@ -275,6 +291,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(specs_that_name_no_source_are_refused),
+        cmocka_unit_test(a_pipe_is_refused_at_once),
         cmocka_unit_test(options_are_taken_within_their_bounds),
         cmocka_unit_test(options_win_over_the_settings_and_each_sets_its_own),
         cmocka_unit_test(a_label_of_the_settings_wins),

@@ -33,6 +33,9 @@ static void the_words_are_a_position_start_end_or_a_time(void **state)
     assert_true(r.since.epoch && r.since_us == NOON_US + 250000);
     assert_true(range_set_until(&r, "@1764072000.5"));
     assert_true(r.until_us == NOON_US + 500000 && !r.until_end);
+    assert_true(range_set_until(&r, "@0"));
+    assert_int_equal(range_judge(&r, NOON_US + 500000), RANGE_AFTER);
+    r.has_passed = false;
     assert_true(range_set_until(&r, "end"));
     assert_true(!r.until_us && r.until_end);
 }
