@@ -121,7 +121,7 @@ static void send_received(struct core *d, struct feed *f)
     begin_op(d, f, "received", 1u + !!d->log.log_writer + (f->unreported_count ? 2 : 0), &pk);
     pack_kv_u(&pk, "line", f->received);
     if (d->log.log_writer)
-        pack_kv_u(&pk, "stored", log_writer_stored_line(d->log.log_writer, f->index));
+        pack_kv_u(&pk, "stored", core_feed_stored_line(d, f));
     if (f->unreported_count)
         core_quote_pack_refusals(f, &pk);
     f->unreported_count = 0;

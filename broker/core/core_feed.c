@@ -72,6 +72,16 @@ bool core_feed_is_stored(const struct core *d, const struct feed *f)
     return !d->log.log_writer || journal_stored(d->log.journal) >= f->last_seq;
 }
 
+uint64_t core_feed_stored_line(const struct core *d, const struct feed *f)
+{
+    if (!d->log.log_writer)
+        return 0;
+    /* a refused line leaves no record: the store cannot name it */
+    if (core_feed_is_stored(d, f))
+        return f->received;
+    return log_writer_stored_line(d->log.log_writer, f->index);
+}
+
 /* Of requests before those of feeders, then by how many symbols, then by silence. */
 static bool is_less_used(const struct feed *a, const struct feed *b, const uint32_t *symbols)
 {

@@ -86,6 +86,8 @@ void core_feed_refuse(struct core *d, struct control_request *q, enum err e, con
  * the index?
  */
 bool core_feed_is_stored(const struct core *d, const struct feed *f);
+/* All quotes accepted up to this line of the feed are stored; 0 without a store. */
+uint64_t core_feed_stored_line(const struct core *d, const struct feed *f);
 /* Drop the name and free its place.  No feeder holds it, and core_feed_is_stored.  Looks at every
  * symbol. */
 void core_feed_drop(struct core *d, struct feed *f);

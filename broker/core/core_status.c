@@ -31,8 +31,7 @@ static void pack_feed(struct core *d, struct control_request *q, const struct fe
     msgpack_pack_map(&q->pk, 15u + !!f->accepted + !!row);
     pack_kv_text(&q->pk, "name", span_of(f->name));
     pack_kv_text(&q->pk, "host", span_of(f->host));
-    pack_kv_u(&q->pk, "stored",
-              d->log.log_writer ? log_writer_stored_line(d->log.log_writer, f->index) : 0);
+    pack_kv_u(&q->pk, "stored", core_feed_stored_line(d, f));
     pack_kv_u(&q->pk, "pid", f->pid);
     pack_kv_u(&q->pk, "epoch", f->epoch);
     pack_kv_bool(&q->pk, "live", f->is_held);

@@ -293,6 +293,16 @@ def test_an_answer_may_wait_for_the_store(system):
     broker.kill()
 
 
+def test_a_feed_whose_last_quote_was_refused_is_stored_completely(system):
+    broker = system.broker(store="sqlite:" + system.path("log.db"))
+    gateway = system.gateway(broker, publish_token=TOKEN)
+
+    answer = post(gateway, [{"symbol": "A", "last": 1}, {"symbol": "A", "last": "x"}]).json()
+    assert (answer["accepted"], answer["refused"]) == (1, 1)
+    pregon.eventually(lambda: gateway.get("/cotizaciones/health").json()["feeds"][0],
+                      lambda f: (f["received"], f["stored"]) == (2, 2), "both lines stored")
+
+
 def test_a_page_of_a_listed_origin_may_be_allowed_to_publish(system):
     page = "http://localhost:3000"
     broker, gateway = system.start(publish_token=TOKEN, cors_allow_methods="GET,POST",
