@@ -27,7 +27,8 @@
 #define ROWS_PER_CALL 64 /* rows read for one quote before other sources get their turn */
 /* The object, its symbol and time, and the field of a wide column. */
 #define VALUES_MAX (1 + 2 * (CSV_MAP_FIELDS_MAX + 3))
-#define EXPORT_VALUES_MAX 1024 /* of a row that Pregón wrote: a quote has 64 fields */
+/* Of a row that Pregón wrote: each value of a quote takes a byte of its body, at least. */
+#define EXPORT_VALUES_MAX (QUOTE_BYTES_MAX + 64)
 #define NO_COLUMN SIZE_MAX
 #define TIME_TEXT_MAX 100 /* of a date and a time of day */
 #define ORDER_ROWS 10000  /* rows examined before the first is played */
@@ -40,7 +41,8 @@ struct source_csv {
     char *header;
     struct csv_row columns, row;
     struct tape tape;
-    struct json *json; /* reads the cell `other` of a table of ours */
+    struct json *json;         /* reads the cell `other` of a table of ours */
+    struct json_value *values; /* of such a row: EXPORT_VALUES_MAX; NULL: another table */
     bool has_row;
     int wide_at;            /* next wide column of the row */
     int64_t row_us, due_ms; /* of the row: its time, µs since 1970, and when it is due */
@@ -121,7 +123,7 @@ static enum quote_refusal make_exported(struct source_csv *c, const struct sourc
                                         char symbol[QUOTE_SYMBOL_MAX + 1], struct buf *body,
                                         size_t *column)
 {
-    struct json_value values[EXPORT_VALUES_MAX], *at = values + 1;
+    struct json_value *values = c->values, *at = values + 1;
     struct quote_rules rules = source_rules(&c->base, now);
     const struct csv_map *m = &c->map;
     bool is_tape = c->base.set.tape_time;
@@ -313,6 +315,7 @@ static void csv_free(struct source *s)
     reader_fini(&c->reader);
     csv_map_free(&c->map);
     json_free(c->json);
+    free(c->values);
     free(c->header);
     free(c);
 }
@@ -447,6 +450,8 @@ static enum err read_header(struct source_csv *c, const char *path)
     }
     if (csv_map_load(path, &c->columns, &c->map))
         return ERR_INVALID;
+    if (c->map.is_export)
+        c->values = mem_zalloc(EXPORT_VALUES_MAX * sizeof *c->values);
     return check_order(c, path);
 }
 

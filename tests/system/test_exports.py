@@ -48,7 +48,7 @@ def publish(feed, dice):
                    **dice.choice([
                        {"last": "1.50", "volume": "0.10", "currency": " EUR "},
                        {"source": 'a, "quoted" word', "note": "x,y", "count": n,
-                        "nested": {"a": [1]}},
+                        "nested": {"a": [1] * 1200}},
                        {"source": "two\nlines", "accepted": n, "epoch": "mine", "flag": True},
                        {"recorded_at": 1640995200.25, "open": "-1", "high": "2.0", "low": "-3.10",
                         "bid_size": "1", "ask_size": "2", "empty": None, "rate": "1e-7"},
