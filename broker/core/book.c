@@ -1,5 +1,6 @@
 #include "broker/core/book.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -165,6 +166,7 @@ uint32_t book_renamed(const struct book *b)
 
 struct book_entry *book_at(const struct book *b, size_t index)
 {
+    assert(index < b->count);
     return b->by_index[index];
 }
 

@@ -131,7 +131,7 @@ static void on_page(void *ctx, struct span answer)
         group_free(group);
         return;
     }
-    if (!answer.len || pack_find_u(answer, "epoch", 0) != hub_epoch(all->hub)) {
+    if (pack_find_u(answer, "epoch", 0) != hub_epoch(all->hub)) {
         /*
          * The page is requested again, but not in every turn; or its members are served another
          * way.

@@ -256,7 +256,7 @@ static void flush(struct session *s)
     }
     if (has_pending)
         s->flush_at = s->all->now + s->interval_ms;
-    if (s->interval_ms && result > 0)
+    if (s->interval_ms)
         session_settle_position(s); /* sweeps hardly ever see it with nothing pending */
     if (result < 0)
         session_drop(s, "connection lost");

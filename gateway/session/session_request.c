@@ -148,8 +148,6 @@ struct session_request *session_request_take_first(struct session *s)
     struct session_request *r = s->request;
 
     s->request = r->next;
-    if (!s->request)
-        s->request_end = &s->request;
     if (!--s->requests)
         leave(s);
     return r;

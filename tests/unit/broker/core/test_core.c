@@ -279,6 +279,7 @@ static void lines_that_cannot_come_again_are_logged_as_lost(void **state)
     assert_string_equal(answer_to("peer", "{'op':'lost','id':4,'epoch':" FEED_EPOCH
                                           ",'first':2,'last':5,'reason':'ring_overflow'}"),
                         "{'re':'lost','id':4,'received':5}");
+    assert_int_equal(feed_table_at(core.feeds, 0)->last_seq, 2); /* to be stored before it goes */
     line(FIRST_FEED_EPOCH, 6, "A ", "6");
     assert_string_equal(
         answer_to("peer", "{'op':'lost','id':5,'epoch':" FEED_EPOCH ",'first':7,'last':7}"),

@@ -50,6 +50,7 @@ static void an_empty_page_that_ends_before_the_ring_does_leads_on_to_the_ring(vo
     (void)state;
     assert_false(answers(&r, &again));
     assert_int_equal(reply_count, 0);
+    assert_int_equal(pack_check(buf_span(&again)), OK);
     assert_int_equal(core_request_add(&core, SPAN("peer"), buf_span(&again)), OK);
     work();
     assert_int_equal(reply_count, 1);

@@ -237,6 +237,19 @@ static void the_symbols_of_a_forgotten_feed_have_no_feed(void **state)
     assert_int_equal(book_find(core.log.book, SPAN("T"))->feed, 1);
 }
 
+static void the_first_symbol_counts_for_its_feed_like_any_other(void **state)
+{
+    uint64_t epoch = let_in("used");
+
+    (void)state;
+    line(epoch, 1, "A ", "1");
+    leave(epoch);
+    invent_feeds(0, FEED_COUNT_MAX - 1); /* one of them has a symbol */
+    line(let_in("new"), 1, "B ", "1");
+    assert_int_equal(received_of("used"), 1);
+    assert_int_equal(received_of("new"), 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -249,6 +262,7 @@ int main(void)
         TEST(a_standby_feeder_learns_when_the_name_may_be_free_and_then_its_predecessor),
         TEST(a_feed_that_reconnects_makes_its_symbols_live_again),
         TEST(feeds_that_published_little_make_room_for_new_ones),
+        TEST(the_first_symbol_counts_for_its_feed_like_any_other),
         TEST(the_symbols_of_a_forgotten_feed_have_no_feed),
     };
 

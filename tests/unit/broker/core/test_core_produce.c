@@ -281,6 +281,8 @@ static void a_key_belongs_to_one_request_as_a_whole(void **state)
     assert_non_null(
         strstr(answer_to("gw", PUBLISH(",'key':'k','part':0,'whole':9", A1)), "'repeated':true"));
     assert_int_equal(published_count, 1);
+    answer_to("gw", PUBLISH(",'key':'l','part':0,'whole':1", A1));
+    assert_non_null(strstr(answer_to("gw", PUBLISH(",'key':'l','part':0", A1)), "'stale'"));
 }
 
 static void a_kept_answer_names_the_epoch_of_its_positions(void **state)

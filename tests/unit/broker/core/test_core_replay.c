@@ -256,6 +256,8 @@ static void a_damaged_entry_of_a_history_comes_from_the_store(void **state)
     damage(5);
     assert_string_equal(answered(HISTORY, "newest", 0, 10, 9), "9 ..5 3 1 next 0");
     assert_string_equal(answered(HISTORY, "oldest", 0, 8, 9), "1 ..3 5 7 next 0");
+    damage(9); /* the last one stored */
+    assert_string_equal(answered(HISTORY, "oldest", 6, 0, 9), "7 9 next 9");
     damage(11); /* the store has not reached this position */
     assert_string_equal(answered(HISTORY, "newest", 9, 0, 9), "11-11 damaged, 13 next 11");
     assert_string_equal(answered(HISTORY, "oldest", 9, 0, 9), "11-11 damaged, 13 next 0");

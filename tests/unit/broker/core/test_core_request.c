@@ -335,6 +335,37 @@ static void patterns_that_are_too_many_or_none_are_refused_by_name(void **state)
     buf_free(&many);
 }
 
+static unsigned looks; /* at whether a peer has answers to read */
+
+static bool is_behind_as_all(void *ctx, struct span peer)
+{
+    (void)ctx;
+    (void)peer;
+    looks++;
+    return true;
+}
+
+static void a_turn_looks_at_64_peers_with_answers_to_read_and_at_each_once(void **state)
+{
+    char peer[16];
+
+    (void)state;
+    core.out.is_behind = is_behind_as_all;
+    for (int i = 0; i < 100; i++) {
+        snprintf(peer, sizeof peer, "p%d", i);
+        put(peer, "{'op':'status','id':1}");
+    }
+    looks = 0;
+    (void)core_work(&core);
+    assert_int_equal(looks, 64);
+    (void)core_work(&core);
+    assert_int_equal(looks, 100);
+    assert_int_equal(reply_count, 0);
+    core.out.is_behind = NULL;
+    work();
+    assert_int_equal(reply_count, 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -347,6 +378,7 @@ int main(void)
         T(quotes_and_leases_do_not_wait_for_requests),
         T(requests_that_are_too_many_are_refused),
         T(requests_of_a_peer_wait_until_it_has_read_and_delay_no_other),
+        T(a_turn_looks_at_64_peers_with_answers_to_read_and_at_each_once),
         T(patterns_that_are_too_many_or_none_are_refused_by_name),
 #undef T
     };

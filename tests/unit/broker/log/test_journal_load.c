@@ -232,6 +232,25 @@ static void the_last_line_of_each_feed_is_that_of_its_entries(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void a_damaged_ring_that_has_turned_leads_on_above_its_positions(void **state)
+{
+    struct journal *j = begun();
+    uint64_t head;
+
+    (void)state;
+    while (journal_first(j) <= JOURNAL_BYTES_MIN / 32)
+        append(j, "A ", "12345");
+    head = journal_head(j);
+    journal_close(j, true);
+    poke_number(AT(last), 0);
+    poke_number(AT(feeds), 1);
+    j = opened();
+    assert_true(journal_identity(j)->is_damaged);
+    assert_int_equal(journal_identity(j)->next, head + 1);
+    journal_close(j, false);
+    unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -241,6 +260,7 @@ int main(void)
         TEST(the_newest_that_are_damaged_keep_their_positions),
         TEST(a_ring_without_a_whole_entry_is_taken_as_empty),
         TEST(a_damaged_ring_leads_on_above_every_position_it_has),
+        TEST(a_damaged_ring_that_has_turned_leads_on_above_its_positions),
         TEST(the_oldest_of_a_ring_that_has_turned_are_missed_unless_they_are_stored),
         TEST(the_last_line_of_each_feed_is_that_of_its_entries),
     };

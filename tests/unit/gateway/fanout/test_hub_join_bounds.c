@@ -184,6 +184,42 @@ static void snapshots_made_during_a_join_are_bounded_in_bytes(void **state)
     }
 }
 
+static void in_mode_all_what_did_not_change_counts_for_no_limit(void **state)
+{
+    struct hub_subscriber s = {.encoding = ENCODING_JSON, .wants_all = true};
+    struct hub_topic *t = hub_topic_retain(hub, SPAN("*"));
+
+    (void)state;
+    quote("A", 1, 0, "v");
+    quote("B", 2, 0, "v");
+    quote("C", 3, 0, "v");
+    hub_join(hub, &s, &t, 1, 1, 1, NULL);
+    assert_string_equal(take_all(&s), "state A 1<0 live v | snapshot B 2<0 live v");
+    hub_leave_all(hub, &s);
+    hub_topic_release(hub, t);
+}
+
+static void a_record_that_waited_for_a_join_makes_the_subscriber_due(void **state)
+{
+    struct hub_subscriber s = {.encoding = ENCODING_JSON, .wants_all = true};
+    struct hub_topic *t = hub_topic_retain(hub, SPAN("*"));
+    size_t steps = SIZE_MAX;
+
+    (void)state;
+    quote("A", 1, 0, "v");
+    hub_join_begin(hub, &s, &t, 1, 0, 0, SIZE_MAX); /* no snapshot is wanted */
+    assert_true(hub_join_find(hub, &s, &steps));
+    quote("A", 2, 1, "w");
+    hub_fan_out(hub);
+    while (hub_take_due(hub))
+        ;
+    assert_true(hub_join_queue(hub, &s, &steps));
+    assert_ptr_equal(hub_take_due(hub), &s);
+    assert_string_equal(take_all(&s), "quote A 2<1 live w");
+    hub_leave_all(hub, &s);
+    hub_topic_release(hub, t);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -193,6 +229,8 @@ int main(void)
         TEST(records_of_a_pattern_left_give_way_to_the_snapshots_of_a_join),
         TEST(in_merge_updates_of_a_pattern_left_give_way_to_a_join_that_goes_on),
         TEST(a_symbol_held_before_needs_no_snapshot_of_a_join),
+        TEST(in_mode_all_what_did_not_change_counts_for_no_limit),
+        TEST(a_record_that_waited_for_a_join_makes_the_subscriber_due),
         TEST(snapshots_made_during_a_join_are_bounded_in_bytes),
     };
 

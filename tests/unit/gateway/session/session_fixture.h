@@ -169,29 +169,26 @@ static inline bool broker_is_here(void *ctx)
 static inline void on_request(void *ctx, const char *op, uint32_t members, struct span body,
                               void *answer_ctx, session_answer *on_answer)
 {
+    struct buf *map;
+    msgpack_packer pk;
+
     (void)ctx;
-    (void)members;
     assert_true(request_count < REQUESTS_MAX);
     snprintf(requests[request_count].op, sizeof requests[0].op, "%s", op);
-    buf_clear(&requests[request_count].body);
-    buf_add(&requests[request_count].body, body.at, body.len);
+    map = &requests[request_count].body;
+    buf_clear(map);
+    msgpack_packer_init(&pk, map, buf_pack_write);
+    msgpack_pack_map(&pk, members);
+    buf_add(map, body.at, body.len);
+    assert_int_equal(pack_check(buf_span(map)), OK);
     requests[request_count].ctx = answer_ctx;
     requests[request_count++].on_answer = on_answer;
 }
 
 static inline uint64_t requested(const char *key)
 {
-    struct buf map = {0};
-    msgpack_packer pk;
-    uint64_t n;
-
     assert_int_equal(request_count, 1);
-    msgpack_packer_init(&pk, &map, buf_pack_write);
-    msgpack_pack_map(&pk, 3);
-    buf_add(&map, requests[0].body.data, requests[0].body.len);
-    n = pack_find_u(buf_span(&map), key, UINT64_MAX);
-    buf_free(&map);
-    return n;
+    return pack_find_u(buf_span(&requests[0].body), key, UINT64_MAX);
 }
 
 static inline void answer_request(struct span answer)

@@ -7,7 +7,9 @@
 #include <cmocka.h>
 
 #include "gateway/fanout/hub_state.h"
+#include "gateway/session/resume_group.h"
 #include "tests/unit/gateway/session/resume_fixture.h"
+#include "tests/unit/packed.h"
 
 static bool has_heard(struct peer *p, const char *part)
 {
@@ -322,6 +324,79 @@ static void a_symbol_that_is_left_and_resumed_comes_once(void **state)
     receives_nothing(p);
 }
 
+static void a_turn_that_is_full_begins_the_next_one_with_those_it_left_out(void **state)
+{
+    struct peer *list[2 * SESSION_TURN_STEPS / SESSION_STEPS];
+    size_t count = sizeof list / sizeof *list;
+    char text[4300];
+
+    (void)state;
+    snprintf(text, sizeof text, "{\"op\":\"ping\",\"comment\":\"%04100d\"}", 0);
+    follow("A");
+    for (size_t i = 0; i < count; i++)
+        list[i] = come("symbols=A");
+    pass(20);
+    for (size_t i = 0; i < count; i++) {
+        list[i]->s->steps = 0;
+        list[i]->s->steps_at = now;
+        for (int k = 0; k < 3; k++) /* two of them use up the steps of a millisecond */
+            send_frame(list[i], FINAL | OPCODE_TEXT, text, strlen(text));
+    }
+    turn();
+    now++;
+    turn();
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(list[i]->s->requests, i < count / 2 ? 1 : 3);
+    now++;
+    turn();
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(list[i]->s->requests, 1);
+}
+
+/* A client of mode all whose records of A after position 1 are requested from the log. */
+static struct peer *come_for_the_log(void)
+{
+    follow("A");
+    quote("A", "1");
+    quote("A", "2");
+    turn();
+    hub_break_window(all->hub, head);
+    return come_back("symbols=A&mode=all&since=" EPOCH_TEXT ":1");
+}
+
+static void broker_answers(const char *json)
+{
+    struct buf bytes = {0};
+
+    packed(&bytes, json);
+    answer_request(buf_span(&bytes));
+    buf_free(&bytes);
+    turn();
+}
+
+static void a_page_of_another_log_is_requested_again(void **state)
+{
+    struct peer *p = come_for_the_log();
+
+    (void)state;
+    broker_answers("{'epoch':2749,'first':1,'upto':2,'head':2,'gaps':[],'records':[]}");
+    receives_nothing(p);
+    assert_int_equal(p->s->requests, 1);
+    pass(RESUME_GROUP_RETRY_MS);
+    assert_int_equal(request_count, 1);
+}
+
+static void a_page_without_positions_is_of_a_log_that_kept_nothing(void **state)
+{
+    struct peer *p = come_for_the_log();
+
+    (void)state;
+    broker_answers("{'epoch':2748}");
+    receives(p, SUBSCRIBED);
+    with(p, "\"recovered\":false");
+    receives(p, "{\"type\":\"snapshot\",\"symbol\":\"A\",\"seq\":2");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,6 +412,9 @@ int main(void)
         TEST(a_new_log_amid_a_join_begins_it_again),
         TEST(a_new_log_amid_a_join_recovers_nothing),
         TEST(a_symbol_that_is_left_and_resumed_comes_once),
+        TEST(a_turn_that_is_full_begins_the_next_one_with_those_it_left_out),
+        TEST(a_page_of_another_log_is_requested_again),
+        TEST(a_page_without_positions_is_of_a_log_that_kept_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -266,12 +266,23 @@ static void one_that_reads_too_slowly_in_mode_all_is_closed_like_any_other(void 
     assert_int_equal(counters.ends[COUNTERS_END_slow_consumer], 1);
 }
 
+static void before_the_first_record_no_heartbeat_takes_the_position_away(void **state)
+{
+    struct peer *p = come_for_events("symbols=A");
+
+    (void)state;
+    gets_all(p);
+    pass(config.heartbeat + 2000);
+    gets(p, "data: {\"type\":\"heartbeat\",\"seq\":0,");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(it_begins_like_a_websocket_and_tells_how_long_to_wait),
         TEST(in_mode_merge_only_heartbeats_move_the_position),
         TEST(in_mode_all_each_record_moves_it),
+        TEST(before_the_first_record_no_heartbeat_takes_the_position_away),
         TEST(what_its_last_event_id_lacks_comes_once_and_moves_the_position_on),
         TEST(present_states_do_not_move_the_position_back),
         TEST(an_id_that_is_no_position_is_named),

@@ -16,16 +16,11 @@
 /* The members of the only request under way, as JSON. */
 static void request_has(const char *members)
 {
-    struct buf map = {0}, text = {0};
-    msgpack_packer pk;
+    struct buf text = {0};
 
     assert_int_equal(request_count, 1);
     assert_string_equal(requests[0].op, "replay");
-    msgpack_packer_init(&pk, &map, buf_pack_write);
-    msgpack_pack_map(&pk, 3);
-    buf_add(&map, requests[0].body.data, requests[0].body.len);
-    assert_string_equal(unpacked(&text, buf_span(&map)), members);
-    buf_free(&map);
+    assert_string_equal(unpacked(&text, buf_span(&requests[0].body)), members);
     buf_free(&text);
 }
 

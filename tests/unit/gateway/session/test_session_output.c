@@ -345,6 +345,45 @@ static void a_list_in_a_url_may_have_spaces_and_empty_places(void **state)
     without(p, "trace");
 }
 
+/* The heartbeat comes before the quote that waits, so that its position is the one before. */
+static void a_session_held_back_states_the_position_of_its_last_flush(void **state)
+{
+    struct peer *p = come_live("symbols=A&max_hz=1", false);
+
+    (void)state;
+    now += 1000;
+    quote("A", "1");
+    turn();
+    receives(p, "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":1");
+    quote("A", "2");
+    turn();
+    receives_nothing(p);
+    p->s->is_heartbeat_pending = true;
+    now += 1000;
+    turn();
+    receives(p, "{\"type\":\"heartbeat\",\"seq\":1,");
+    receives(p, "{\"type\":\"quote\",\"symbol\":\"A\",\"seq\":2");
+}
+
+static void a_subscription_pays_for_what_is_sorted_out_before_it(void **state)
+{
+    struct peer *p = come_live("symbols=A,B,C&mode=all", false);
+    size_t steps;
+
+    (void)state;
+    follow("C");
+    writes(p, "{\"op\":\"unsubscribe\",\"symbols\":[\"C\"]}");
+    p->room = 0;
+    for (int i = 0; i < 300; i++)
+        quote("A", "1");
+    turn();
+    pass(1);
+    writes(p, "{\"op\":\"unsubscribe\",\"symbols\":[\"A\"]}");
+    steps = p->s->steps;
+    writes(p, "{\"op\":\"subscribe\",\"symbols\":[\"C\"]}");
+    assert_true(p->s->steps + 200 < steps);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -357,6 +396,8 @@ int main(void)
         TEST(bytes_are_counted_as_they_come),
         TEST(requests_cost_their_session_the_rest_of_the_millisecond),
         TEST(a_very_long_message_is_paid_for_by_later_milliseconds),
+        TEST(a_session_held_back_states_the_position_of_its_last_flush),
+        TEST(a_subscription_pays_for_what_is_sorted_out_before_it),
         TEST(rates_are_numbers_from_a_hundredth_to_a_thousand),
         TEST(positions_are_sixteen_digits_and_a_number),
         TEST(a_list_in_a_url_may_have_spaces_and_empty_places),

@@ -165,6 +165,37 @@ static void so_many_are_under_way_at_once_and_survive_their_client(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void an_inexact_price_is_refused_under_the_id_of_its_request(void **state)
+{
+    static const struct {
+        const char *id, *begin;
+    } rows[] = {
+        {"'id':'0123456789012345678901234567890123456789012345678901234567890a',",
+         "{\"type\":\"error\",\"id\":\"01234567890"},
+        {"'id':'0123456789012345678901234567890123456789012345678901234567890ab',",
+         "{\"type\":\"error\",\"code\":"}, /* 65 bytes with its head */
+        {"'id':1.5,", "{\"type\":\"error\",\"code\":"},
+        {"'id':-7,", "{\"type\":\"error\",\"id\":-7,"},
+        {"'ID':7,", "{\"type\":\"error\",\"code\":"},
+    };
+    struct peer *p = come_to_publish_in(ENCODING_MSGPACK);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char json[300];
+        struct buf message = {0};
+
+        snprintf(json, sizeof json,
+                 "{'op':'publish',%s'token':'open','quotes':[{'symbol':'A','last':1.5}]}",
+                 rows[i].id);
+        packed(&message, json);
+        send_frame(p, FINAL | OPCODE_BINARY, message.data, message.len);
+        turn();
+        buf_free(&message);
+        receives(p, rows[i].begin);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -172,6 +203,7 @@ int main(void)
         TEST(an_answer_of_another_shape_does_no_harm),
         TEST(a_request_has_at_most_256_quotes),
         TEST(a_price_in_messagepack_is_no_binary_fraction),
+        TEST(an_inexact_price_is_refused_under_the_id_of_its_request),
         TEST(so_many_are_under_way_at_once_and_survive_their_client),
     };
 

@@ -258,12 +258,17 @@ static void refusals_of_the_broker_are_passed_on(void **state)
     outbox_add(t.outbox, SPAN("GOLD"), SPAN("\x80"), 1);
     until(has_line("GOLD 5:1\n"));
     answer("{'op':'received','epoch':5,'line':1,'refused':3,"
-           "'refusals':[[1,'no_price'],[2,'future'],[3],[4,'crossed']]}");
-    until(has_line("refused 1 no_price\nrefused 2 future\n"));
+           "'refusals':[[1,'no_price'],[2,'of 32 bytes, which is the limit.'],[3],[4,'crossed']]}");
+    until(has_line("refused 1 no_price\nrefused 2 of 32 bytes, which is the limit.\n"));
     assert_false(has_line("crossed")); /* it follows a malformed row */
     assert_string_equal(t.note, "the broker refused the quote of line 1: no_price; refused so "
                                 "far: 3");
     assert_string_equal(link_why(broker_link_state(t.link)), t.note);
+    answer("{'op':'received','epoch':5,'line':1,'refused':4,'refusals':[[5,'a','b'],[6,'c']]}");
+    answer("{'op':'received','epoch':5,'line':1,'refused':5,'refusals':[['6','d']]}");
+    answer("{'op':'received','epoch':5,'line':1,'refused':6,'refusals':[[7,'zero']]}");
+    until(has_line("refused 7 zero\n"));
+    assert_true(has_line("limit.\nrefused 7 zero\n")); /* and nothing between the two */
 }
 
 static void after_three_seconds_of_silence_both_sockets_are_new(void **state)

@@ -113,6 +113,10 @@ static void what_is_stored_is_known_when_the_broker_says_it(void **unused)
     assert_int_equal(line, 2);
     after(&t, 1, "{'op':'received','epoch':5,'line':3}"); /* it keeps nothing any more */
     assert_false(link_stored(t.link, &line));
+    after(&t, 1, "{'op':'received','epoch':5,'line':3,'stored':2}");
+    assert_true(link_stored(t.link, &line));
+    after(&t, 1, "{'op':'received','epoch':5,'line':3,'stored':'2'}"); /* no number of a line */
+    assert_false(link_stored(t.link, &line));
     close_talk(&t);
 }
 

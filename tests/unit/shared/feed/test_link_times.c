@@ -203,6 +203,21 @@ static void rewinds_come_fifty_ms_apart(void **unused)
     close_talk(&t);
 }
 
+static void without_a_broker_a_warning_comes_after_three_seconds(void **unused)
+{
+    struct talk t;
+
+    (void)unused;
+    open_talk(&t, 8);
+    for (int i = 0; i < 30; i++)
+        after(&t, i ? 100 : 0, NULL);
+    after(&t, 99, NULL);
+    assert_string_equal(t.note, "");
+    after(&t, 1, NULL);
+    assert_non_null(strstr(t.note, "yet: is pregon-broker running?"));
+    close_talk(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +226,7 @@ int main(void)
         cmocka_unit_test(a_name_is_given_back_within_a_second),
         cmocka_unit_test(only_what_proves_both_sockets_keeps_them),
         cmocka_unit_test(rewinds_come_fifty_ms_apart),
+        cmocka_unit_test(without_a_broker_a_warning_comes_after_three_seconds),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
