@@ -170,6 +170,14 @@ except pregon.Unreachable as e:
     assert program(system, python, away, way, code).finish() == "unreachable []"
 
 
+@EVERY_WAY
+def test_while_there_is_no_gateway_it_logs_why_it_waits(system, python, way):
+    away = pregon.free_address().replace("tcp:", "http:")
+    waiting = program(system, python, away, way, 'publish({"symbol": "A", "last": 1})')
+    waiting.wait_for_log(f"{away[7:]}.*(trying again|next attempt)", stream="err")
+    waiting.kill()
+
+
 def test_several_tasks_share_a_publisher(system, python):
     broker, gateway = system.start(publish_token=TOKEN)
     code = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
 import ssl
 import time
 import urllib.error
@@ -16,6 +17,7 @@ from urllib.parse import urlencode
 from ._address import Address, backoff
 from ._errors import Refused, Unreachable
 
+log = logging.getLogger("pregon")
 ATTEMPT = 10.0  # seconds for one attempt
 MAX_BODY = 64 << 20
 _HTTP_FAILURES = (OSError, http.client.HTTPException)
@@ -161,4 +163,6 @@ class Requester:
             self.turn += 1
             if time.monotonic() + pause >= deadline:
                 raise error
+            if count == 1:
+                log.warning("%s; trying again for %.0f s", error, deadline - time.monotonic())
             sleep(pause)
