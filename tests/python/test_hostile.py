@@ -8,7 +8,7 @@ import pytest
 import websockets
 
 import pregon
-from programs import Follower
+from programs import Follower, Program
 
 BOTH = pytest.mark.parametrize("is_sync", [False, True], ids=["async", "sync"])
 
@@ -118,3 +118,34 @@ def test_messages_and_prices_of_a_later_version_are_passed_over(system, python):
     ]))
     quote = Follower(system, python, server.url).receive("quote", symbol="A")
     assert (quote["last"], quote["bid"], quote["extra"]) == (None, "2", {"new": "0.5"})
+
+
+ODD_ANSWERS = ["{}", '{"quotes":null,"records":7}', '{"quotes":[1],"records":[1]}',
+               '{"quotes":[{}],"records":[{}]}', '{"quotes":{"a":1},"records":{"a":1}}',
+               '{"quotes":[],"records":[],"truncated":true,"next":"e:1"}']
+CALLS = """
+import sys
+import pregon
+for call in (lambda: pregon.quotes(sys.argv[1], timeout=1),
+             lambda: pregon.history(sys.argv[1], "A", timeout=1),
+             lambda: pregon.publish(sys.argv[1], {"symbol": "A", "last": 1}, token="t", timeout=1)):
+    try:
+        print(call())
+    except pregon.Unreachable as e:
+        print(e.code)
+"""
+
+
+@pytest.mark.parametrize("odd", ODD_ANSWERS)
+def test_an_answer_that_is_not_a_gateways_is_never_taken_for_success(system, python, odd):
+    answer = f"HTTP/1.1 200 OK\r\nContent-Length: {len(odd)}\r\n\r\n{odd}".encode()
+    said = Program(system, python, CALLS, system.add(Server(answer)).url).finish()
+    assert said.split() == ["bad_answer"] * 3
+
+
+@pytest.mark.parametrize("seconds", ["1e400", "-5", "NaN", '"x"', "null"])
+def test_a_time_that_makes_no_sense_is_reported_and_ends_the_connection(system, python, seconds):
+    going = f'{{"type":"going_away","reconnect_after":{seconds}}}'
+    client = Follower(system, python, system.add(Gateway([ACK, going])).url).connected()
+    assert "not understood" in client.receive("status", phase="waiting")["text"]
+    client.connected()

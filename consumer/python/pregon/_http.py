@@ -20,7 +20,8 @@ from ._errors import Refused, Unreachable
 log = logging.getLogger("pregon")
 ATTEMPT = 10.0  # seconds for one attempt
 MAX_BODY = 64 << 20
-_HTTP_FAILURES = (OSError, http.client.HTTPException)
+RETRY_MAX = 3600.0  # seconds
+_HTTP_FAILURES = (OSError, http.client.HTTPException, ValueError)  # ValueError: odd redirects
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,8 @@ def refusal(status: int, body: bytes, headers: Any) -> Refused:
     code = error.get("code") or headers.get("X-Reject-Reason") or f"http_{status}"
     message = error.get("message") or f"The server answered with the HTTP status {status}."
     hint = error.get("hint") or ("" if error else "Is this the address of a gateway?")
-    try:
-        retry_after: Optional[float] = max(0.0, float(headers.get("Retry-After", "")))
-    except ValueError:
-        retry_after = None
+    text = headers.get("Retry-After", "")
+    retry_after = min(float(text), RETRY_MAX) if text.isascii() and text.isdigit() else None
     return Refused(str(code), str(message), str(hint), status, found, retry_after)
 
 
@@ -91,7 +90,7 @@ def _read(answer: Any, deadline: float) -> bytes:
             raise Unreachable("bad_answer", "the answer is too long, or arrives too slowly")
     whole = b"".join(parts)
     length = answer.headers.get("Content-Length", "")
-    if length.isdigit() and len(whole) < int(length):
+    if length.isascii() and length.isdigit() and len(whole) < float(length):
         raise Unreachable("unreachable", "the connection ended before the answer was complete")
     return whole
 

@@ -55,7 +55,7 @@ class Link:
                 while self.welcome is None:
                     m = yield from self.receive()
                     if m.get("type") == "welcome":
-                        self._patience = 3 * float(m["heartbeat"])
+                        self._patience = 3 * seconds_of(m, "heartbeat")
                         self.welcome = m
             except (Disconnected, Refused) as e:
                 yield from self.wait(e)
@@ -66,7 +66,7 @@ class Link:
         if not isinstance(m, dict):
             raise Disconnected("a message is no JSON object: is this a gateway?")
         if m.get("type") == "going_away":
-            self._appointment = float(m["reconnect_after"])
+            self._appointment = seconds_of(m, "reconnect_after")
         return m
 
     def succeeded(self) -> None:
@@ -97,6 +97,17 @@ class Link:
         text += f"; next attempt in {pause:.1f} s"
         self.report(Status("waiting", text, retry_in=pause, refusal=refused))
         yield Sleep(pause)
+
+
+def seconds_of(m: Dict[str, Any], name: str) -> float:
+    """A member that is a time, of a day at most."""
+    try:
+        seconds = float(m[name])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        seconds = -1.0
+    if not 0 <= seconds <= 86400:
+        raise Disconnected(f"a message of the gateway is not understood: {m!r:.200}")
+    return seconds
 
 
 def refused_by_close(e: Exception) -> Optional[Refused]:

@@ -150,17 +150,24 @@ def publish(
             parameters["ended"] = 1
         left = max(0.0, deadline - time.monotonic())
         body = "\n".join(batch).encode() if batch else b"[]"
+        found: Mapping[str, Any]
         try:
             answer = requester.send("POST", "quotes", parameters, headers, body, timeout=left)
-            result.add_answer(answer.json())
+            found = answer.json()
         except Refused as e:
             if e.code != "quotes_refused":
                 e.published = result
                 raise
-            result.add_answer(e.body)
+            found = e.body
         except Unreachable as e:
             e.published = result
             raise
+        try:
+            result.add_answer(found, len(batch))
+        except ValueError as e:
+            odd = Unreachable("bad_answer", f"{e}: is this a gateway?")
+            odd.published = result
+            raise odd from e
     return checked(result)
 
 

@@ -16,6 +16,14 @@ class RefusedQuote:
     message: str
 
 
+def _is_outcome(row: Any) -> bool:
+    if not isinstance(row, dict):
+        return False
+    if "code" in row:
+        return all(isinstance(row.get(name), str) for name in ("code", "field", "message"))
+    return isinstance(row.get("seq"), int)
+
+
 @dataclass
 class Published:
     """What became of a list of quotes.
@@ -31,7 +39,11 @@ class Published:
     repeated: bool = False
     stored: bool = False
 
-    def add_answer(self, body: Mapping[str, Any]) -> None:
+    def add_answer(self, body: Mapping[str, Any], count: int) -> None:
+        """The answer to a request with `count` quotes.  ValueError: it is no such answer."""
+        rows = body.get("quotes")
+        if not isinstance(rows, list) or len(rows) != count or not all(map(_is_outcome, rows)):
+            raise ValueError("the answer does not say of each quote what became of it")
         for row in body["quotes"]:
             if "code" in row:
                 at = len(self.positions)

@@ -7,11 +7,17 @@ from typing import Any, Dict, Literal, Optional, Sequence, Union
 from urllib.parse import quote as escape
 
 from ._address import Urls, addresses, patterns
+from ._errors import Unreachable
 from ._http import Requester
 from ._types import Position, Quotes, quote_of, state_of
 
 Moment = Union[datetime, Position, str, int]
 PAGE = 1000
+_NO_PAGE = (KeyError, TypeError, ValueError, AttributeError)
+
+
+def _odd() -> Unreachable:
+    return Unreachable("bad_answer", "the answer is no page of quotes: is this a gateway?")
 
 
 def quotes(
@@ -27,11 +33,16 @@ def quotes(
     parameters: Dict[str, Any] = {"symbols": ",".join(patterns(symbols)), "limit": PAGE}
     while True:
         page = requester.send("GET", "quotes", parameters, timeout=timeout).json()
-        found.extend(map(quote_of, page["quotes"]))
+        try:
+            found.extend(map(quote_of, page["quotes"]))
+        except _NO_PAGE as e:
+            raise _odd() from e
         found.epoch = page.get("epoch", "")
         found.complete = found.complete and page.get("complete", True)
         if not page.get("truncated") or "next" not in page:
             return found
+        if page["next"] == parameters.get("offset"):
+            raise _odd()
         parameters["offset"] = page["next"]
 
 
@@ -66,16 +77,21 @@ def history(
         parameters["limit"] = PAGE if limit is None else min(PAGE, limit - len(found))
         route = f"quotes/{escape(name, safe='')}/history"
         page = requester.send("GET", route, parameters, timeout=timeout).json()
-        for record in page["records"]:
-            if record["type"] == "quote":
-                found.append(quote_of(record))
-            elif record["type"] == "state":
-                found.states.append(state_of(record))
-        found.gaps.extend(page.get("gaps", []))
+        try:
+            for record in page["records"]:
+                if record["type"] == "quote":
+                    found.append(quote_of(record))
+                elif record["type"] == "state":
+                    found.states.append(state_of(record))
+            found.gaps.extend(page.get("gaps", []))
+        except _NO_PAGE as e:
+            raise _odd() from e
         found.epoch = page.get("epoch", "")
         found.complete = found.complete and page.get("complete", True)
         if not page.get("truncated") or "next" not in page:
             break
+        if page["next"] == parameters.get("next"):
+            raise _odd()
         parameters["next"] = page["next"]
     return found
 
