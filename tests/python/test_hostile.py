@@ -58,8 +58,9 @@ def test_a_server_that_hangs_up_is_tried_again(system, python, is_sync):
 class Gateway:
     """A WebSocket server that sends a welcome, and then what a test wants."""
 
-    def __init__(self, messages):
+    def __init__(self, messages, **welcome):
         self.messages = messages
+        self.welcome = {"type": "welcome", "heartbeat": 1, **welcome}
         self.server = pregon.REACTOR.run(self._start())
         self.url = "http://127.0.0.1:%d" % self.server.sockets[0].getsockname()[1]
 
@@ -68,7 +69,7 @@ class Gateway:
                                       subprotocols=["pregon.v1.json"])
 
     async def _serve(self, peer, path):
-        await peer.send(json.dumps({"type": "welcome", "heartbeat": 1}))
+        await peer.send(json.dumps(self.welcome))
         await peer.recv()
         for message in self.messages:
             await peer.send(message)
@@ -149,3 +150,25 @@ def test_a_time_that_makes_no_sense_is_reported_and_ends_the_connection(system, 
     client = Follower(system, python, system.add(Gateway([ACK, going])).url).connected()
     assert "not understood" in client.receive("status", phase="waiting")["text"]
     client.connected()
+
+
+@pytest.mark.parametrize("limits,ack", [
+    ({}, {"positions": [7], "refused": []}),
+    ({"message_bytes": 65536}, {}),
+    ({"message_bytes": 65536}, {"positions": [], "refused": []}),
+    ({"message_bytes": 65536}, {"positions": [None], "refused": []}),
+    ({"message_bytes": 65536}, {"positions": [0], "refused": [{"index": 0}]}),
+])
+def test_an_ack_that_is_not_a_gateways_is_never_taken_for_success(system, python, limits, ack):
+    ack = json.dumps({"type": "ack", "id": 1, **ack})
+    server = system.add(Gateway([ack], limits=limits))
+    seen = Program(system, python, """
+import sys
+import pregon
+try:
+    with pregon.Publisher(sys.argv[1], token="t") as publisher:
+        print(publisher.publish({"symbol": "A", "last": 1}))
+except pregon.Unreachable as e:
+    print(e.code)
+""", server.url).finish()
+    assert seen == "bad_answer"

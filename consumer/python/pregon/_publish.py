@@ -42,6 +42,10 @@ def checked(result: Published) -> Published:
     return result
 
 
+def bad_answer(why: object) -> Unreachable:
+    return Unreachable("bad_answer", f"{why}: is this a gateway?")
+
+
 def line_of(quote: Publishable) -> str:
     """The quote as JSON on one line.  Raises TypeError for a price that is a binary fraction."""
     if isinstance(quote, Quote):
@@ -165,7 +169,7 @@ def publish(
         try:
             result.add_answer(found, len(batch))
         except ValueError as e:
-            odd = Unreachable("bad_answer", f"{e}: is this a gateway?")
+            odd = bad_answer(e)
             odd.published = result
             raise odd from e
     return checked(result)
@@ -196,7 +200,10 @@ class _Stream:
                 if ended and not rest:
                     members["ended"] = True
                 ack = yield from self.publish_one(members, batch, deadline)
-                result.add_ack(ack)
+                try:
+                    result.add_ack(ack, len(batch))
+                except ValueError as e:
+                    raise bad_answer(e) from e
                 if not rest:
                     break
         except PregonError as e:
@@ -208,7 +215,11 @@ class _Stream:
         """Connects if necessary; returns the size of a message."""
         self.link.deadline = deadline
         yield from self.link.connect()
-        return int((self.link.welcome or {})["limits"]["message_bytes"])
+        welcome = self.link.welcome or {}
+        try:
+            return int(welcome["limits"]["message_bytes"])
+        except (KeyError, TypeError, ValueError, OverflowError) as e:
+            raise bad_answer("the welcome has no limits") from e
 
     def publish_one(
         self, members: Mapping[str, Any], batch: List[str], deadline: float
@@ -234,8 +245,8 @@ class _Stream:
                 self.link.succeeded()
                 if m["type"] == "ack":
                     return m
-                error = Refused(m["code"], m["message"], body=m)
-                if m["code"] not in AGAIN:
+                error = Refused(str(m.get("code")), str(m.get("message")), body=m)
+                if error.code not in AGAIN:
                     raise error
             except Disconnected as e:
                 error = Unreachable("unreachable", f"{e} before the answer")

@@ -24,6 +24,15 @@ def _is_outcome(row: Any) -> bool:
     return isinstance(row.get("seq"), int)
 
 
+def _is_refusal(row: Any) -> bool:
+    return (
+        isinstance(row, dict)
+        and isinstance(row.get("index"), int)
+        and isinstance(row.get("code"), str)
+        and isinstance(row.get("field", ""), str)
+    )
+
+
 @dataclass
 class Published:
     """What became of a list of quotes.
@@ -44,17 +53,27 @@ class Published:
         rows = body.get("quotes")
         if not isinstance(rows, list) or len(rows) != count or not all(map(_is_outcome, rows)):
             raise ValueError("the answer does not say of each quote what became of it")
-        for row in body["quotes"]:
+        for row in rows:
             if "code" in row:
                 at = len(self.positions)
                 self.refused.append(RefusedQuote(at, row["code"], row["field"], row["message"]))
             self.positions.append(row.get("seq"))
         self._add_rest(body)
 
-    def add_ack(self, ack: Mapping[str, Any]) -> None:
+    def add_ack(self, ack: Mapping[str, Any], count: int) -> None:
+        """The acknowledgement of `count` quotes.  ValueError: it is no such acknowledgement."""
+        positions, refused = ack.get("positions"), ack.get("refused")
+        if (
+            not isinstance(positions, list)
+            or len(positions) != count
+            or not all(isinstance(seq, int) for seq in positions)
+            or not isinstance(refused, list)
+            or not all(_is_refusal(row) for row in refused)
+        ):
+            raise ValueError("the ack does not say of each quote what became of it")
         first = len(self.positions)
-        self.positions.extend(seq or None for seq in ack["positions"])
-        for row in ack["refused"]:
+        self.positions.extend(seq or None for seq in positions)
+        for row in refused:
             at, code, name = first + row["index"], row["code"], row.get("field", "")
             about = f" (field {name})" if name else ""
             self.refused.append(RefusedQuote(at, code, name, f"The broker refused it{about}."))
