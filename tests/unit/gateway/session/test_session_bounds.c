@@ -397,6 +397,28 @@ static void a_page_without_positions_is_of_a_log_that_kept_nothing(void **state)
     receives(p, "{\"type\":\"snapshot\",\"symbol\":\"A\",\"seq\":2");
 }
 
+static void a_change_of_mode_amid_records_keeps_no_symbol_for_ever(void **state)
+{
+    struct peer *p = come("symbols=A,B");
+
+    (void)state;
+    pass(2);
+    sync_topics();
+    pass(2);
+    receives_all(p);
+    quote("A", "1");
+    hub_fan_out(all->hub);
+    p->room = 0;
+    writes(p, "{\"op\":\"subscribe\",\"symbols\":[\"A\"],\"mode\":\"all\"}");
+    p->room = UNLIMITED;
+    pass(20);
+    receives_all(p);
+    assert_int_equal(p->s->requests, 0);
+    session_drop(p->s, "test");
+    turn();
+    assert_null(hub_topic_first(all->hub));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -415,6 +437,7 @@ int main(void)
         TEST(a_turn_that_is_full_begins_the_next_one_with_those_it_left_out),
         TEST(a_page_of_another_log_is_requested_again),
         TEST(a_page_without_positions_is_of_a_log_that_kept_nothing),
+        TEST(a_change_of_mode_amid_records_keeps_no_symbol_for_ever),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
