@@ -168,17 +168,18 @@ def test_a_gateway_that_has_everything_answers_queries_without_the_broker(system
     fake.quote("AA2", last="2")
     client.receive("quote", symbol="AA2")
 
-    def asked():
-        return sum(q.get("op") == "snapshot" for q in fake.requests)
+    first = next(q for q in fake.requests if q["op"] == "snapshot")
 
-    before = asked()
+    def asked():  # but for snapshots of a gateway that may have missed a record
+        return sum(q["op"] == "snapshot" and q["limit"] != first["limit"] for q in fake.requests)
+
     got = gateway.page("quotes?symbols=AA*,A*,B,NONE,BB*")
     assert [(q["symbol"], q["last"], q["state"]) for q in got["quotes"]] == [
         ("AA1", "1", "live"), ("AA2", "2", "live"), ("AB1", "1", "live"), ("B", "1", "live")]
     assert (got["symbols"], got["truncated"], got["complete"]) == (4, False, True)
     assert len(gateway.page("quotes")["quotes"]) == 4
-    assert asked() == before
+    assert asked() == 0
     gateway.page("quotes?limit=3")  # of several pages: the broker's
     gateway.page("quotes?symbols=A*&limit=2")
     gateway.page("quotes?offset=1")
-    assert asked() == before + 3
+    assert asked() == 3
