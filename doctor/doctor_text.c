@@ -1,4 +1,5 @@
 #include "doctor/doctor_text.h"
+#include "gateway/policy/cors_text.h"
 
 /*
  * Every text of the doctor, as it is in the code, with its Spanish text.  A test compares the table
@@ -366,18 +367,7 @@ static const struct language_text texts[] = {
      "it.",
      "El preflight de una página de %s para %s %s recibe HTTP %s %s, y los ajustes de aquí lo "
      "permiten."},
-    {"Pages of %.120s may not read this gateway.",
-     "Las páginas de %s no pueden leer este gateway."},
-    {"Add %.120s to CORS_ORIGINS.", "Agrega %s a CORS_ORIGINS."},
-    {"Pages of %.120s may not use the method %.40s here, only %.80s.",
-     "Las páginas de %s no pueden usar aquí el método %s, solo %s."},
-    {"Add %.40s to CORS_ALLOW_METHODS.", "Agrega %s a CORS_ALLOW_METHODS."},
-    {"This path has no other methods, and CORS_ALLOW_METHODS is not set.",
-     "Esta ruta no tiene otros métodos, y CORS_ALLOW_METHODS no está definido."},
-    {"Pages of %.120s may not send the request header '%.*s'.",
-     "Las páginas de %s no pueden enviar la cabecera '%s'."},
-    {"Add %.*s to CORS_ALLOW_HEADERS, beside the headers it has now: %.150s.",
-     "Agrega %s a CORS_ALLOW_HEADERS, junto a las cabeceras que tiene ahora: %s."},
+    CORS_TEXTS,
     /* entries of CORS_ORIGINS */
     {"%s: entry '%.100s' is no origin: %s.  Allowed: scheme://host[:port] with at most one "
      "'*', like https://app.example or http://localhost:*; null; or * alone",

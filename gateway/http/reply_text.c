@@ -1,4 +1,5 @@
 #include "gateway/http/reply_text.h"
+#include "gateway/policy/cors_text.h"
 
 /*
  * Every message and hint of an error, as it is in the code, with its Spanish text.  A test compares
@@ -90,18 +91,7 @@ static const struct language_text texts[] = {
     {"Is the broker running, and are BROKER_PUBLISH and BROKER_CONTROL its addresses?",
      "¿Está corriendo el broker, y son BROKER_PUBLISH y BROKER_CONTROL sus direcciones?"},
     /* preflights */
-    {"Pages of %.120s may not read this gateway.",
-     "Las páginas de %s no pueden leer este gateway."},
-    {"Add %.120s to CORS_ORIGINS.", "Agrega %s a CORS_ORIGINS."},
-    {"Pages of %.120s may not use the method %.40s here, only %.80s.",
-     "Las páginas de %s no pueden usar aquí el método %s, solo %s."},
-    {"Add %.40s to CORS_ALLOW_METHODS.", "Agrega %s a CORS_ALLOW_METHODS."},
-    {"This path has no other methods, and CORS_ALLOW_METHODS is not set.",
-     "Esta ruta no tiene otros métodos, y CORS_ALLOW_METHODS no está definido."},
-    {"Pages of %.120s may not send the request header '%.*s'.",
-     "Las páginas de %s no pueden enviar la cabecera '%s'."},
-    {"Add %.*s to CORS_ALLOW_HEADERS, beside the headers it has now: %.150s.",
-     "Agrega %s a CORS_ALLOW_HEADERS, junto a las cabeceras que tiene ahora: %s."},
+    CORS_TEXTS,
     /* bodies and parameters */
     {"The body did not come in time.", "El cuerpo no llegó a tiempo."},
     {"All of it must be here within %d s.", "Debe llegar completo en %s s."},
